@@ -1,0 +1,334 @@
+/**
+ * One node: a transport, a machine, a driver between them, and what users hold on to. Its life is
+ * starting -> joining -> member -> ending -> closed; whatever ends it closes the transport exactly once.
+ */
+import type { Address, UniqueAddress } from '../core/address.js'
+import type { ClusterEvent, ClusterState, Member, Message, TerminationReason } from '../core/model.js'
+import { SkeinError } from '../errors.js'
+import type { PeerStatus, Transport, TransportCounters, TransportEvent } from '../transport/transport.js'
+import type { Cluster, EventsOptions, LeaveOptions } from './cluster.js'
+import { SHELL_LIMITS } from './defaults.js'
+import { Deferred } from './deferred.js'
+import { type DrivenMachine, Driver, type MessageCodec, type ShellClock } from './driver.js'
+import { EventHub } from './event-hub.js'
+import { blockersText, nodeText } from './event-text.js'
+import type { Closed, EventOf, ShellEvent, ShellEventType, StreamItem } from './events.js'
+import { JoinDiary, joinAborted, joinFailure } from './join-failure.js'
+import { findMember, type NodeReference } from './member-lookup.js'
+import { integer } from './option-checks.js'
+import type { ResolvedOptions } from './options.js'
+
+/** What a node is made of; tests hand in their own clock, machine or codec. */
+export interface NodeParts {
+  readonly clock: ShellClock
+  readonly codec: MessageCodec
+  readonly transport: Transport
+  makeMachine(self: UniqueAddress, seeds: readonly Address[]): DrivenMachine
+}
+
+export interface NodeIdentity {
+  readonly nodeId: string
+  readonly uid: string
+}
+
+const bufferMaxCheck = integer(1, SHELL_LIMITS.eventsBufferCeiling)
+const leaveTimeoutCheck = integer(1, SHELL_LIMITS.timerDelayMaxMs)
+
+export class ClusterNode implements Cluster {
+  readonly #options: ResolvedOptions
+  readonly #identity: NodeIdentity
+  readonly #parts: NodeParts
+  readonly #hub: EventHub
+  readonly #admission = new Deferred<void>()
+  readonly #closed = new Deferred<Closed>()
+  #driver: Driver | undefined
+  #machine: DrivenMachine | undefined
+  #diary: JoinDiary | undefined
+  #address: Address | undefined
+  #member = false
+  #ending: Closed | undefined
+  #skipLinger: (() => void) | undefined
+  #finalCounters: TransportCounters | undefined
+  /** Between binding and the machine's start, one turn of the promise queue. */
+  #early: TransportEvent[] = []
+
+  constructor(options: ResolvedOptions, identity: NodeIdentity, parts: NodeParts) {
+    this.#options = options
+    this.#identity = identity
+    this.#parts = parts
+    this.#hub = new EventHub({ cluster: options.name, ...identity, logger: options.logger })
+    // Whoever joins awaits it; a failure before that must not count as unhandled.
+    this.#admission.promise.catch(() => {})
+  }
+
+  /** Starts, and resolves once this node is up or weakly up. Rejects when that cannot be, and is closed by then. */
+  async join(fallbackReason?: string): Promise<void> {
+    const { signal, logger } = this.#options
+    const onAbort = () => this.#admission.reject(joinAborted(this.#identity.nodeId, signal?.reason))
+    signal?.addEventListener('abort', onAbort, { once: true })
+    if (signal?.aborted === true) onAbort()
+    try {
+      if (fallbackReason !== undefined)
+        logger.warn({ ...this.#identity }, `native transport: ${fallbackReason}`)
+      if (signal?.aborted !== true) await this.#start()
+      await this.#admission.promise
+    } catch (error) {
+      await this.close()
+      throw error
+    } finally {
+      signal?.removeEventListener('abort', onAbort)
+    }
+    if (fallbackReason === undefined) return
+    // A task later, so that a listener added as soon as the join resolves hears of it.
+    setImmediate(() => {
+      this.#hub.publish({ type: 'transportFallback', from: 'native', to: 'net', reason: fallbackReason })
+    })
+  }
+
+  get self(): Member {
+    return this.state.self
+  }
+
+  get state(): ClusterState {
+    if (this.#machine === undefined) throw new Error('the state of a node is read only after it has started')
+    return this.#machine.state()
+  }
+
+  get closed(): Promise<Closed> {
+    return this.#closed.promise
+  }
+
+  events(options: EventsOptions = {}): AsyncIterableIterator<StreamItem, undefined> {
+    const bufferMax = bufferMaxCheck(options.bufferMax ?? SHELL_LIMITS.eventsBufferMax, 'bufferMax')
+    return this.#hub.open(bufferMax, () => this.state)
+  }
+
+  on<T extends ShellEventType>(type: T, listener: (event: EventOf<T>) => void): this {
+    this.#hub.on(type, listener)
+    return this
+  }
+
+  once<T extends ShellEventType>(type: T, listener: (event: EventOf<T>) => void): this {
+    this.#hub.once(type, listener)
+    return this
+  }
+
+  off<T extends ShellEventType>(type: T, listener: (event: EventOf<T>) => void): this {
+    this.#hub.off(type, listener)
+    return this
+  }
+
+  down(node: NodeReference): void {
+    this.#refuseIfEnded()
+    const { uid } = findMember(this.state.members, node)
+    this.#driver?.submit([{ type: 'down', uid }])
+  }
+
+  async leave(first?: NodeReference | LeaveOptions, second: LeaveOptions = {}): Promise<void> {
+    const named = typeof first === 'string' || (first !== undefined && 'uid' in first)
+    const options = named ? second : (first ?? {})
+    const timeoutMs = leaveTimeoutCheck(options.timeoutMs ?? SHELL_LIMITS.leaveTimeoutMs, 'timeoutMs')
+    if (this.#ending !== undefined && !named) return this.#awaitOwnRemoval(timeoutMs)
+    this.#refuseIfEnded()
+    const subject = named ? findMember(this.state.members, first) : this.self
+    const removed = subject.uid === this.#identity.uid ? undefined : this.#awaitRemoval(subject, timeoutMs)
+    this.#driver?.submit([{ type: 'leave', uid: subject.uid }])
+    return removed ?? this.#awaitOwnRemoval(timeoutMs)
+  }
+
+  async close(): Promise<void> {
+    this.#end({ reason: 'closed', detail: '' }, 0)
+    this.#skipLinger?.()
+    await this.closed
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  peers(): readonly PeerStatus[] {
+    return this.#finalCounters === undefined ? this.#parts.transport.peers() : []
+  }
+
+  counters(): Readonly<Record<string, number>> {
+    const transport = this.#finalCounters ?? this.#parts.transport.counters()
+    return { ...transport, ...this.#hub.counters(), ...this.#driver?.counters() }
+  }
+
+  async #start(): Promise<void> {
+    const { transport, clock, codec } = this.#parts
+    const address = await transport.start((batch) => this.#receive(batch))
+    // Given up or closed while it was binding: the caller closes the transport.
+    if (this.#options.signal?.aborted === true || this.#ending !== undefined) return
+    const self = { ...this.#identity, address }
+    const seeds = this.#options.seeds ?? [address]
+    this.#address = address
+    this.#diary = new JoinDiary(seeds)
+    this.#machine = this.#parts.makeMachine(self, seeds)
+    this.#driver = new Driver(this.#machine, transport, codec, clock, {
+      batch: (apply) => this.#batch(apply),
+      publish: (event) => this.#publish(event),
+      terminated: (reason, detail) => this.#terminated(reason, detail),
+      crashed: (error) => this.#crashed(error),
+      sendFault: (error, message) => this.#sendFault(error, message),
+      malformed: (from, detail) =>
+        this.#options.logger.warn({ ...self, from }, `malformed message: ${detail}`),
+    })
+    this.#hub.publish({ type: 'listening', self, transport: transport.kind })
+    this.#driver.submit([{ type: 'join' }])
+    const early = this.#early
+    this.#early = []
+    this.#receive(early)
+  }
+
+  #receive(batch: readonly TransportEvent[]): void {
+    if (this.#driver === undefined) {
+      this.#early.push(...batch)
+      return
+    }
+    if (this.#ending !== undefined) return
+    for (const event of batch) {
+      if (!this.#member) this.#diary?.note(event)
+      const told = shellEventOf(event)
+      if (told !== undefined) this.#hub.publish(told)
+    }
+    this.#driver.receive(batch)
+  }
+
+  #batch(apply: () => void): void {
+    this.#hub.batch(apply, () => this.state)
+    if (this.#member || this.#ending !== undefined) return
+    const { status } = this.self
+    if (status === 'joining') return
+    this.#member = true
+    this.#diary = undefined
+    this.#admission.resolve()
+  }
+
+  #publish(event: ClusterEvent): void {
+    this.#hub.publish(event)
+  }
+
+  #terminated(reason: TerminationReason, detail: string): void {
+    if (!this.#member) this.#admission.reject(this.#joinFailure(reason, detail))
+    const lastWords = reason === 'left' || reason === 'downed'
+    this.#end({ reason, detail }, lastWords ? SHELL_LIMITS.lingerMs : 0)
+  }
+
+  #joinFailure(reason: TerminationReason, detail: string): SkeinError {
+    const { name: cluster, joinTimeoutMs } = this.#options
+    const address = this.#address ?? this.#options.advertise
+    const diary = this.#diary ?? new JoinDiary([])
+    return joinFailure({ cluster, ...this.#identity, address, joinTimeoutMs, diary }, reason, detail)
+  }
+
+  #crashed(error: unknown): void {
+    this.#options.logger.error({ ...this.#identity, error }, 'an invariant of this node broke; it closes')
+    this.#admission.reject(error)
+    this.#end({ reason: 'closed', detail: `internal fault: ${String(error)}` }, 0)
+    setImmediate(() => {
+      throw error
+    })
+  }
+
+  #sendFault(error: unknown, message: Message): void {
+    this.#options.logger.error({ ...this.#identity, error }, `a ${message.type} message could not be sent`)
+  }
+
+  #end(closed: Closed, lingerMs: number): void {
+    if (this.#ending !== undefined) return
+    this.#ending = closed
+    this.#driver?.stop()
+    this.#early = []
+    void this.#finish(closed, lingerMs)
+  }
+
+  async #finish(closed: Closed, lingerMs: number): Promise<void> {
+    if (lingerMs > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = this.#parts.clock.schedule(lingerMs, resolve)
+        this.#skipLinger = () => {
+          timer.cancel()
+          resolve()
+        }
+      })
+    }
+    try {
+      this.#finalCounters = this.#parts.transport.counters()
+      await this.#parts.transport.close()
+    } catch (error) {
+      this.#options.logger.error({ ...this.#identity, error }, 'the transport did not close cleanly')
+    }
+    this.#hub.publish({ type: 'closed', ...closed })
+    this.#hub.end()
+    this.#closed.resolve(closed)
+  }
+
+  #refuseIfEnded(): void {
+    if (this.#ending === undefined) return
+    const { reason, detail } = this.#ending
+    const why = detail === '' ? reason : `${reason}, ${detail}`
+    throw new SkeinError(
+      'ERR_SKEIN_CLOSED',
+      `node ${this.#identity.nodeId} is closed (${why}); nothing changed`,
+    )
+  }
+
+  async #awaitOwnRemoval(timeoutMs: number): Promise<void> {
+    const before = this.#ending
+    const closed = await this.#within(this.closed, timeoutMs, this.#identity.nodeId)
+    if (before !== undefined || closed.reason === 'left') return
+    const why = closed.detail === '' ? closed.reason : `${closed.reason}, ${closed.detail}`
+    throw new SkeinError('ERR_SKEIN_CLOSED', `node ${this.#identity.nodeId} ended before it had left: ${why}`)
+  }
+
+  async #awaitRemoval(subject: Member, timeoutMs: number): Promise<void> {
+    const removal = new Deferred<void>()
+    const onRemoved = (event: EventOf<'memberRemoved'>) => {
+      if (event.member.uid === subject.uid) removal.resolve()
+    }
+    const onClosed = (event: EventOf<'closed'>) =>
+      removal.reject(
+        new SkeinError(
+          'ERR_SKEIN_CLOSED',
+          `this node closed (${event.reason}) before ${nodeText(subject)} left`,
+        ),
+      )
+    this.#hub.on('memberRemoved', onRemoved)
+    this.#hub.on('closed', onClosed)
+    try {
+      await this.#within(removal.promise, timeoutMs, nodeText(subject))
+    } finally {
+      this.#hub.off('memberRemoved', onRemoved)
+      this.#hub.off('closed', onClosed)
+    }
+  }
+
+  async #within<T>(promise: Promise<T>, timeoutMs: number, who: string): Promise<T> {
+    const late = new Deferred<never>()
+    const timer = this.#parts.clock.schedule(timeoutMs, () => {
+      const { blockers } = this.state
+      const why = blockers.length === 0 ? '' : ` Convergence waits: ${blockersText(blockers)}.`
+      late.reject(
+        new SkeinError(
+          'ERR_SKEIN_LEAVE_TIMEOUT',
+          `${who} has not been removed within ${timeoutMs} ms and is still leaving.${why} Wait for it, or close()`,
+          { retryable: true },
+        ),
+      )
+    })
+    try {
+      return await Promise.race([promise, late.promise])
+    } finally {
+      timer.cancel()
+    }
+  }
+}
+
+/** What operators are told of the transport itself; the rest is the machine's to judge. */
+function shellEventOf(event: TransportEvent): ShellEvent | undefined {
+  if (event.type === 'gated' || event.type === 'refused') return event
+  if (event.type === 'badInput')
+    return { type: 'connectionRejected', remote: event.remote, reason: event.reason }
+  return undefined
+}

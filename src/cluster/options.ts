@@ -1,0 +1,90 @@
+/** What `joinCluster` takes. Resolution and checks are in `resolve-options.ts`, cross-field rules in `option-rules.ts`. */
+import type { Address } from '../core/address.js'
+import type { DowningStrategy } from '../core/downing.js'
+import type { AggregationPolicy } from '../core/settings.js'
+import type { DialOptions, HeartbeatOptions, Transport, TransportOptions } from '../transport/transport.js'
+
+/** Takes an object with the facts and a sentence with their meaning; `pino` fits as it is. */
+export interface Logger {
+  debug(facts: object, message: string): void
+  info(facts: object, message: string): void
+  warn(facts: object, message: string): void
+  error(facts: object, message: string): void
+}
+
+/** Makes a transport that keeps the contract of `Transport`. */
+export type TransportFactory = (options: TransportOptions) => Transport
+
+/** `'host:port'`, `'[v6]:port'` or the two apart. */
+export type AddressOption = Address | string
+
+/** Times are in milliseconds. What is left out, or undefined, takes its default. */
+export interface JoinOptions {
+  /** The cluster's name, 1 to 255 bytes. Nodes of another name are refused. */
+  readonly name: string
+  /** Where to listen; port 0 takes a free one. */
+  readonly listen: AddressOption
+  /** The address others dial. Default: `listen`; required when that is `0.0.0.0` or `::`. Port 0: the port bound. */
+  readonly advertise?: AddressOption | undefined
+  /**
+   * The durable name of this node, 1 to 255 bytes: the same after a restart, different from every other's.
+   * Default: the advertised `host:port`; with port 0 a name for this incarnation only.
+   */
+  readonly nodeId?: string | undefined
+  /**
+   * Where to ask for admission, 1 to 64 addresses. The first may found the cluster and lists itself first.
+   * Default: this node's own address, which founds a cluster alone.
+   */
+  readonly seeds?: readonly AddressOption[] | undefined
+  /** At most 32 roles of 1 to 64 bytes. Default none. */
+  readonly roles?: readonly string[] | undefined
+  /** Who decides that an unreachable member is down. Must be chosen as soon as there are two seeds; else `manual()`. */
+  readonly downing?: DowningStrategy | undefined
+  /** Default `auto`: `native` if its binary loads, else `net` with a `transportFallback` event. */
+  readonly transport?: 'auto' | 'native' | 'net' | TransportFactory | undefined
+  readonly heartbeat?: Partial<HeartbeatOptions> | undefined
+  readonly dial?: Partial<DialOptions> | undefined
+  /** How observers' words become one verdict. Default `quorum`. */
+  readonly aggregation?: AggregationPolicy | undefined
+  /** Members each node watches, 1 to 100. Default 10. */
+  readonly observersMax?: number | undefined
+  /** A loop that stands still for this long makes its member unreachable, 1 s to 1 h. Default 30_000. */
+  readonly maxLoopStallMs?: number | undefined
+  /** How long the first seed looks for a cluster before it founds one. Default 5000, at most half of `joinTimeoutMs`. */
+  readonly seedNodeTimeoutMs?: number | undefined
+  /** Time to become a member, 100 ms to 1 h. Default 30_000. */
+  readonly joinTimeoutMs?: number | undefined
+  /** How long a roll call waits for the silent. Default 1000, at most a quarter of the strategy's `stableAfterMs`. */
+  readonly rollCallTimeoutMs?: number | undefined
+  /** Gives up joining when it fires; without effect afterwards. */
+  readonly signal?: AbortSignal | undefined
+  /** Default: silent. */
+  readonly logger?: Logger | undefined
+}
+
+/** `given` by the caller; a constant `default`; `derived` from other options. */
+export type OptionOrigin = 'given' | 'default' | 'derived'
+
+/** Every option with its value. */
+export interface ResolvedOptions {
+  readonly name: string
+  readonly listen: Address
+  readonly advertise: Address
+  /** Undefined: a name for this incarnation is made from its uid. */
+  readonly nodeId: string | undefined
+  /** Undefined: this node's own address, known once it is bound. */
+  readonly seeds: readonly Address[] | undefined
+  readonly roles: readonly string[]
+  readonly downing: DowningStrategy
+  readonly transport: 'auto' | 'native' | 'net' | TransportFactory
+  readonly heartbeat: HeartbeatOptions
+  readonly dial: DialOptions
+  readonly aggregation: AggregationPolicy
+  readonly observersMax: number
+  readonly maxLoopStallMs: number
+  readonly seedNodeTimeoutMs: number
+  readonly joinTimeoutMs: number
+  readonly rollCallTimeoutMs: number
+  readonly signal: AbortSignal | undefined
+  readonly logger: Logger
+}

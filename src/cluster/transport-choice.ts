@@ -1,0 +1,38 @@
+/** Which transport a node runs on, and what was missing when it is not the one first wished for. */
+import { SkeinError } from '../errors.js'
+import { loadAddon } from '../transport/native/load.js'
+import { createNativeTransport } from '../transport/native/native-transport.js'
+import { createNetTransport } from '../transport/net/net-transport.js'
+import type { ResolvedOptions, TransportFactory } from './options.js'
+
+export interface TransportChoice {
+  readonly create: TransportFactory
+  /** Set when `auto` had to take `net`: why the native binary did not load. */
+  readonly fallbackReason?: string
+}
+
+/** Loads the addon or throws `ERR_SKEIN_ADDON_LOAD`. */
+export type AddonLoader = () => unknown
+
+/** Rejects with `ERR_SKEIN_ADDON_LOAD` when `native` was asked for and no binary loads. */
+export function chooseTransport(
+  wanted: ResolvedOptions['transport'],
+  load: AddonLoader = loadAddon,
+): TransportChoice {
+  if (typeof wanted === 'function') return { create: wanted }
+  if (wanted === 'net') return { create: createNetTransport }
+  try {
+    load()
+    return { create: createNativeTransport }
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    if (wanted === 'auto') return { create: createNetTransport, fallbackReason: why }
+    throw new SkeinError(
+      'ERR_SKEIN_ADDON_LOAD',
+      `${why}. Nothing was started; transport 'net' needs no binary`,
+      {
+        cause: error,
+      },
+    )
+  }
+}
