@@ -23,6 +23,22 @@ export const TRANSPORT_LIMITS = {
   drainTimeoutMs: 1000,
 } as const
 
+/** Pace and memory of the control link's engine. All times in milliseconds. */
+export const CONTROL_LINK_LIMITS = {
+  /** The timekeeping loop turns at least this often; a pause of our own is what exceeds it. */
+  tickMs: 100,
+  /** Fastest beat, whatever an observer asks for. */
+  beatIntervalMinMs: 20,
+  /** Full jitter never dials sooner, and two dials to one address never begin within it. */
+  backoffFloorMs: 10,
+  /** A peer that keeps answering `superseded` is dialled at once this often, then with back-off. */
+  supersededRetriesMax: 3,
+  /** Incarnations remembered (dial numbers, sessions) beyond those linked or wanted. */
+  pairsMax: 8192,
+  /** Message bytes held for a JavaScript loop that does not turn; beyond it the link is closed (`inboxFull`). */
+  inboxBytesMax: 64 * 1024 * 1024,
+} as const
+
 /** Protocol versions spoken. */
 export const PROTOCOL_VERSION_MIN = 1
 export const PROTOCOL_VERSION_MAX = 1
