@@ -2,8 +2,9 @@
  * Downing strategies: pure functions from an observation to a decision, the same on every side of a cut. They
  * decide only after `stableAfterMs` without a change, and only where the leader of a side asks them.
  */
-import type { DowningDecision, DowningEvidence, MemberStatus } from './model.js'
+
 import type { Address, Uid } from './address.js'
+import type { DowningDecision, DowningEvidence, MemberStatus } from './model.js'
 
 export interface ObservedMember {
   readonly uid: Uid
@@ -70,38 +71,33 @@ export function keepMajority(options: KeepMajorityOptions = {}): DowningStrategy
 function decideMajority(members: readonly ObservedMember[], role: string | undefined): Verdict {
   const eligible = members.filter((m) => role === undefined || m.roles.includes(role))
   const counted = eligible.filter((m) => COUNTED.has(m.status))
-  const plain = majority(
-    counted.filter((m) => m.reachable),
-    counted.filter((m) => !m.reachable),
-  )
+  const here = counted.filter((m) => m.reachable)
+  const there = counted.filter((m) => !m.reachable)
+  const plain = majority(here, there, counted)
   if (plain.decision !== 'downUnreachable') return plain
-  const ours = counted.filter((m) => m.reachable && m.status !== 'leaving')
-  const theirs = eligible.filter((m) => !m.reachable && (COUNTED.has(m.status) || NEWCOMERS.has(m.status)))
-  const again = majority(ours, theirs)
+  const staying = counted.filter((m) => m.status !== 'leaving')
+  const again = majority(
+    here.filter((m) => m.status !== 'leaving'),
+    eligible.filter((m) => !m.reachable && (COUNTED.has(m.status) || NEWCOMERS.has(m.status))),
+    staying,
+  )
   if (again.decision === 'downUnreachable') return plain
   return { decision: 'downAll', evidence: { ...plain.evidence, pessimistic: again.decision } }
 }
 
-function majority(ours: readonly ObservedMember[], theirs: readonly ObservedMember[]): Verdict {
-  const evidence = { reachable: ours.length, unreachable: theirs.length }
-  if (ours.length === 0 && theirs.length === 0) return { decision: 'downAll', evidence }
-  if (ours.length !== theirs.length) {
-    return { decision: ours.length > theirs.length ? 'downUnreachable' : 'downReachable', evidence }
+/** `tieBreakers` are ordered by address; the side that holds the first of them wins a tie. */
+function majority(
+  here: readonly ObservedMember[],
+  there: readonly ObservedMember[],
+  tieBreakers: readonly ObservedMember[],
+): Verdict {
+  const evidence = { reachable: here.length, unreachable: there.length }
+  if (here.length > there.length) return { decision: 'downUnreachable', evidence }
+  if (here.length < there.length) return { decision: 'downReachable', evidence }
+  const lowest = tieBreakers[0]
+  if (lowest === undefined) return { decision: 'downAll', evidence }
+  return {
+    decision: lowest.reachable ? 'downUnreachable' : 'downReachable',
+    evidence: { ...evidence, tieBreaker: lowest.uid },
   }
-  // Members come ordered by address, and leaving ones cannot break a tie that they may be about to leave.
-  const lowest = lowestOf([...ours, ...theirs].filter((m) => m.status !== 'leaving')) ?? lowestOf([...ours, ...theirs])
-  const here = lowest !== undefined && ours.includes(lowest)
-  return { decision: here ? 'downUnreachable' : 'downReachable', evidence: { ...evidence, tieBreaker: lowest?.uid ?? '' } }
-}
-
-function lowestOf(members: readonly ObservedMember[]): ObservedMember | undefined {
-  return members.reduce<ObservedMember | undefined>(
-    (low, m) => (low === undefined || compareMembers(m, low) < 0 ? m : low),
-    undefined,
-  )
-}
-
-function compareMembers(a: ObservedMember, b: ObservedMember): number {
-  if (a.address.host !== b.address.host) return a.address.host < b.address.host ? -1 : 1
-  return a.address.port - b.address.port
 }

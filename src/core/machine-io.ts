@@ -13,11 +13,21 @@ export type Input =
   | { readonly type: 'message'; readonly from: Uid; readonly session: number; readonly message: Message }
   /** A `send` effect was not accepted by the transport: the peer lacks what it carried. */
   | { readonly type: 'sendFailed'; readonly to: Uid }
-  | { readonly type: 'suspicion'; readonly uid: Uid; readonly suspected: boolean; readonly cause: 'silence' | 'gone' }
+  | {
+      readonly type: 'suspicion'
+      readonly uid: Uid
+      readonly suspected: boolean
+      readonly cause: 'silence' | 'gone'
+    }
   | { readonly type: 'stalled'; readonly uid: Uid; readonly stalled: boolean; readonly loopAgeMs: number }
   | { readonly type: 'identityChanged'; readonly expected: Uid; readonly actual: UniqueAddress }
   | { readonly type: 'probed'; readonly uid: Uid; readonly outcome: 'alive' | 'gone' | 'unknown' }
-  | { readonly type: 'quarantinedBy'; readonly uid: Uid; readonly address: Address; readonly reason: QuarantineCause }
+  | {
+      readonly type: 'quarantinedBy'
+      readonly uid: Uid
+      readonly address: Address
+      readonly reason: QuarantineCause
+    }
   | { readonly type: 'paused'; readonly gapMs: number }
   /** An operator's word. Unknown uids are ignored here and refused by the shell. */
   | { readonly type: 'down'; readonly uid: Uid }

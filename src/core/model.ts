@@ -104,7 +104,11 @@ export type Message =
   /** What the receiver may lack. */
   | { readonly type: 'gossip'; readonly delta: Delta }
   /** What the sender knows; asks for the rest. `reply`: send yours in return. */
-  | { readonly type: 'vector'; readonly vector: readonly (readonly [origin: Uid, seq: number])[]; readonly reply: boolean }
+  | {
+      readonly type: 'vector'
+      readonly vector: readonly (readonly [origin: Uid, seq: number])[]
+      readonly reply: boolean
+    }
   /** A 64-bit digest of what the sender knows, as two unsigned 32-bit halves. */
   | { readonly type: 'digest'; readonly high: number; readonly low: number }
 
@@ -166,11 +170,17 @@ export type TerminationReason =
 
 /** Everything that happens, in the order in which this node learned it. */
 export type ClusterEvent =
-  | { readonly type: 'memberJoined' | 'memberWeaklyUp' | 'memberUp' | 'memberLeft' | 'memberExited'; readonly member: Member }
+  | {
+      readonly type: 'memberJoined' | 'memberWeaklyUp' | 'memberUp' | 'memberLeft' | 'memberExited'
+      readonly member: Member
+    }
   | { readonly type: 'memberDowned'; readonly member: Member; readonly reason: DownReason }
   | { readonly type: 'memberRemoved'; readonly member: Member; readonly cause: RemovalCause }
   /** Reachability, never membership. All that changed at once is one event. */
-  | { readonly type: 'unreachable' | 'reachable' | 'stalled' | 'recovered'; readonly members: readonly Member[] }
+  | {
+      readonly type: 'unreachable' | 'reachable' | 'stalled' | 'recovered'
+      readonly members: readonly Member[]
+    }
   /** A link is bad though both its ends are reachable through others. */
   | { readonly type: 'linkDegraded' | 'linkRestored'; readonly observer: Member; readonly subject: Member }
   | { readonly type: 'leaderChanged'; readonly leader: Member | undefined }
@@ -192,6 +202,12 @@ export type ClusterEvent =
   /** A peer sent something this protocol does not allow from it; nothing changed. */
   | { readonly type: 'messageDropped'; readonly from: Uid; readonly reason: DropReason }
 
-export type DropReason = 'notMember' | 'removedIncarnation' | 'unexpected' | 'malformed' | 'staleSession' | 'terminated'
+export type DropReason =
+  | 'notMember'
+  | 'removedIncarnation'
+  | 'unexpected'
+  | 'malformed'
+  | 'staleSession'
+  | 'terminated'
 
 export type { Address, Uid, UniqueAddress }

@@ -33,6 +33,8 @@ export interface MachineSettings {
   /** Pause between two comparisons of digests with a neighbour. */
   readonly digestIntervalMs: number
   readonly random: Random
+  /** Check the invariants after every step: for tests and simulations, O(members) a step. */
+  readonly assertInvariants?: boolean
 }
 
 /** Defaults of all that has one; times in milliseconds. */

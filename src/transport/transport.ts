@@ -179,7 +179,10 @@ export interface Transport {
   start(sink: (batch: readonly TransportEvent[]) => void): Promise<Address>
   /** Wants a link to `address`: dials until it is up, and again whenever it falls. `uid` is the incarnation expected there, if known. */
   connect(address: Address, uid?: Uid): void
-  /** Wants no link to `address` any more: stops dialling, and closes links to it with a goodbye. */
+  /**
+   * Withdraws `connect`: stops dialling, and closes a link to `address` with a goodbye, unless the peer is watched from here or
+   * has asked for our beats; such a link stays until neither end needs it.
+   */
   disconnect(address: Address): void
   /** Queues bytes on the control link to `uid`. Copies. Never blocks, never drops silently. */
   send(uid: Uid, bytes: Uint8Array): SendResult

@@ -1,0 +1,168 @@
+/**
+ * The way in, from the newcomer's side: find a seed that is a member, ask it for admission, take its state. The
+ * first seed of the list founds a cluster when all others say that they are outside too, or when none answers in time.
+ */
+import { compareAddress, sameAddress, type Uid, type UniqueAddress } from './address.js'
+import { type Env, earliest } from './env.js'
+import type { Delta, JoinRefusal } from './model.js'
+
+type Phase = 'idle' | 'seeking' | 'asking' | 'done'
+
+export class Joining {
+  private readonly env: Env
+  private phase: Phase = 'idle'
+  private startedMs = 0
+  private retryAtMs: number | undefined
+  private target: Uid | undefined
+  /** Peers that are reached and outside too. */
+  private readonly outside = new Map<Uid, UniqueAddress>()
+  private readonly linked = new Map<Uid, UniqueAddress>()
+
+  constructor(env: Env) {
+    this.env = env
+  }
+
+  get done(): boolean {
+    return this.phase === 'done'
+  }
+
+  start(): void {
+    if (this.phase !== 'idle') return
+    const { settings, nowMs } = this.env
+    this.phase = 'seeking'
+    this.startedMs = nowMs
+    this.retryAtMs = nowMs + settings.joinRetryMs
+    const others = this.otherSeeds()
+    if (others.length === 0) {
+      this.found()
+      return
+    }
+    for (const address of others) this.env.emit({ type: 'connect', address })
+    for (const uid of this.linked.keys()) this.env.send(uid, { type: 'initJoin' })
+  }
+
+  linkUp(peer: UniqueAddress): void {
+    if (this.done) return
+    this.linked.set(peer.uid, peer)
+    if (this.phase === 'seeking') this.env.send(peer.uid, { type: 'initJoin' })
+    else if (this.phase === 'asking' && peer.uid === this.target) this.ask()
+  }
+
+  linkDown(uid: Uid): void {
+    this.linked.delete(uid)
+    this.outside.delete(uid)
+    if (uid === this.target && this.phase === 'asking') this.seekAgain()
+  }
+
+  ack(from: Uid): void {
+    if (this.phase !== 'seeking' || !this.linked.has(from)) return
+    this.phase = 'asking'
+    this.target = from
+    this.ask()
+  }
+
+  nack(from: Uid): void {
+    const peer = this.linked.get(from)
+    if (peer === undefined || this.done) return
+    if (from === this.target) this.seekAgain()
+    this.outside.set(from, peer)
+    this.foundIfAlone()
+  }
+
+  /** Admitted: the whole state, this node in it. False when the message does not fit what was asked. */
+  welcome(from: Uid, state: Delta): boolean {
+    if (this.phase !== 'asking' || from !== this.target) return false
+    if (!state.members.some((m) => m.uid === this.env.self && m.status !== 'removed')) return false
+    this.env.state.merge(state, from)
+    this.enter()
+    return true
+  }
+
+  refused(from: Uid, reason: JoinRefusal): void {
+    if (this.phase !== 'asking' || from !== this.target) return
+    this.phase = 'done'
+    this.env.emit({ type: 'terminate', reason: 'joinRefused', detail: reason })
+  }
+
+  tick(): void {
+    if (this.phase !== 'seeking' && this.phase !== 'asking') return
+    const { nowMs, settings } = this.env
+    if (nowMs >= this.startedMs + settings.joinTimeoutMs) {
+      const silent = this.otherSeeds().length - this.outside.size
+      const detail = `${this.outside.size} seed(s) outside any cluster, ${Math.max(0, silent)} not reached or not answering`
+      this.phase = 'done'
+      this.env.emit({ type: 'terminate', reason: 'joinTimeout', detail })
+      return
+    }
+    this.foundIfAlone()
+    if (this.retryAtMs === undefined || nowMs < this.retryAtMs) return
+    this.retryAtMs = nowMs + settings.joinRetryMs
+    if (this.phase === 'asking') this.ask()
+    else if (this.phase === 'seeking')
+      for (const uid of this.linked.keys()) this.env.send(uid, { type: 'initJoin' })
+  }
+
+  nextDeadline(): number | undefined {
+    if (this.phase !== 'seeking' && this.phase !== 'asking') return undefined
+    const { settings } = this.env
+    const founding =
+      this.isFirstSeed() && this.phase === 'seeking' ? this.startedMs + settings.seedNodeTimeoutMs : undefined
+    return earliest(this.retryAtMs, this.startedMs + settings.joinTimeoutMs, founding)
+  }
+
+  private ask(): void {
+    this.env.send(this.target as Uid, { type: 'join', roles: this.env.settings.roles })
+  }
+
+  private seekAgain(): void {
+    this.phase = 'seeking'
+    this.target = undefined
+  }
+
+  private foundIfAlone(): void {
+    if (this.phase !== 'seeking' || !this.isFirstSeed()) return
+    const reached = [...this.outside.values()]
+    const allOutside = this.otherSeeds().every((seed) =>
+      reached.some((peer) => sameAddress(peer.address, seed)),
+    )
+    const timedOut = this.env.nowMs >= this.startedMs + this.env.settings.seedNodeTimeoutMs
+    if (allOutside || timedOut) this.found()
+  }
+
+  /** The first member of a new cluster is up at once: the oldest is determined before anybody else comes in. */
+  private found(): void {
+    const { self } = this.env.settings
+    this.env.state.addMember({
+      uid: self.uid,
+      nodeId: self.nodeId,
+      address: self.address,
+      roles: this.env.settings.roles,
+      status: 'up',
+      upNumber: 1,
+      cause: 'none',
+      downReason: 'none',
+    })
+    this.enter()
+  }
+
+  private enter(): void {
+    this.phase = 'done'
+    this.env.state.putPresence({
+      rollCall: 0,
+      cut: 0,
+      reportNumber: 0,
+      reportLeader: '0000000000000000',
+      exitConfirmed: false,
+    })
+  }
+
+  private isFirstSeed(): boolean {
+    const first = this.env.settings.seeds[0]
+    return first !== undefined && sameAddress(first, this.env.settings.self.address)
+  }
+
+  private otherSeeds(): readonly { host: string; port: number }[] {
+    const { seeds, self } = this.env.settings
+    return seeds.filter((seed) => compareAddress(seed, self.address) !== 0)
+  }
+}
