@@ -50,14 +50,17 @@ function readMembers(root: Message, tables: DecodeTables): MemberEntry[] {
     seen.add(record.uid(), 1, 'members.uid')
     const port = record.port()
     if (port === 0) malformed('members.port: 0')
+    const status = nameOf(MemberStatus, record.status(), 'members.status')
+    const cause = nameOf(RemovalCause, record.cause(), 'members.cause')
+    if ((status === 'removed') !== (cause !== 'none')) malformed(`members.cause: ${cause} of ${status}`)
     members.push({
       uid,
       nodeId: tables.string(record.nodeId(), CORE_LIMITS.nodeIdBytesMax, 'members.nodeId'),
       address: { host: tables.string(record.host(), CORE_LIMITS.hostBytesMax, 'members.host'), port },
       roles: tables.roles(record.roles(), 'members.roles'),
-      status: nameOf(MemberStatus, record.status(), 'members.status'),
+      status,
       upNumber: record.upNumber(),
-      cause: nameOf(RemovalCause, record.cause(), 'members.cause'),
+      cause,
       downReason: nameOf(DownReason, record.downReason(), 'members.downReason'),
       origin: tables.uid(record.origin(), 'members.origin'),
       seq: sequence(record.seq(), 'members.seq'),
@@ -133,12 +136,14 @@ function readPresences(root: Message, tables: DecodeTables): PresenceEntry[] {
     root.presences(i, record)
     const uid = tables.uid(record.uid(), 'presences.uid')
     seen.add(record.uid(), 1, 'presences.uid')
+    const reportNumber = record.reportNumber()
+    if ((reportNumber === 0) !== (record.reportLeader() === 0)) malformed('presences.report: half an epoch')
     presences.push({
       uid,
       seq: sequence(record.seq(), 'presences.seq'),
       rollCall: record.rollCall(),
       cut: record.cut(),
-      reportNumber: record.reportNumber(),
+      reportNumber,
       reportLeader: tables.uidOrNone(record.reportLeader(), 'presences.reportLeader'),
       exitConfirmed: record.exitConfirmed(),
     })

@@ -27,7 +27,8 @@ export type Decoded =
  * What holds of every message that comes out: enum values are known ones; uids are non-zero and sequences at least 1;
  * hosts, nodeIds and roles are 1 to CORE_LIMITS bytes of UTF-8, ports 1 to 65535; no list has more than CORE_LIMITS (or
  * WIRE_LIMITS) elements; no member, observer, presence or vector origin, and no subject of one observer, occurs twice;
- * no observer accuses itself; an epoch has a leader exactly when it has a number.
+ * no observer accuses itself; a member has a removal cause exactly when it is removed, and a report a leader exactly when
+ * it has a number.
  */
 export function decodeMessage(bytes: Uint8Array): Decoded {
   const misshapen = verifyBuffer(bytes, MESSAGE_SHAPE, MESSAGE_IDENTIFIER)

@@ -1,6 +1,7 @@
 /**
  * Membership messages to bytes. Structs go straight into the builder's buffer; nothing is cached and no message is
- * kept. What a peer would refuse is refused here first, so that an honest node never closes its own links.
+ * kept. What a peer would refuse is refused here first, so that an honest node never closes its own links; only
+ * duplicates are not looked for: the core keeps entries by uid.
  */
 import { Builder, type Offset } from 'flatbuffers'
 import { NO_UID, type Uid } from '../core/address.js'
@@ -133,6 +134,9 @@ function writeMembers(builder: Builder, tables: EncodeTables, members: readonly 
     const entry = members[i] as MemberEntry
     const { host, port } = entry.address
     if ((port & 0xffff) !== port || port === 0) refuse('port', port, '1 to 65535')
+    if ((entry.status === 'removed') !== (entry.cause !== 'none')) {
+      refuse('cause', entry.cause, 'a removal has one, nothing else has')
+    }
     MemberRecord.createMemberRecord(
       builder,
       uid(tables, entry.uid, 'member'),
@@ -192,6 +196,9 @@ function writePresences(builder: Builder, tables: EncodeTables, presences: reado
   Root.startPresencesVector(builder, presences.length)
   for (let i = presences.length - 1; i >= 0; i--) {
     const entry = presences[i] as PresenceEntry
+    if ((entry.reportNumber === 0) !== (entry.reportLeader === NO_UID)) {
+      refuse('report', entry.reportNumber, 'an epoch has a number and a leader, or neither')
+    }
     PresenceRecord.createPresenceRecord(
       builder,
       uid(tables, entry.uid, 'presence'),
