@@ -1,0 +1,143 @@
+import { describe, expect, it } from 'vitest'
+import { manual } from '../../src/core/downing.js'
+import { TestMachines } from './machines.js'
+
+describe('membership machine', () => {
+  it('founds a cluster alone and is up at once', () => {
+    const net = new TestMachines()
+    const node = net.start(1)
+    expect(node.machine.state().members.map((m) => m.status)).toEqual(['up'])
+    expect(node.machine.state().converged).toBe(true)
+    expect(node.machine.state().leader?.nodeId).toBe('n1')
+  })
+
+  it('forms five nodes, all up everywhere, converged, with distinct upNumbers', () => {
+    const net = new TestMachines()
+    const nodes = net.form(5)
+    net.run(2000)
+    for (const node of nodes) {
+      const state = node.machine.state()
+      expect(state.converged).toBe(true)
+      expect(new Set(state.members.map((m) => m.upNumber)).size).toBe(5)
+      expect(state.leader?.nodeId).toBe('n1')
+    }
+  })
+
+  it('downs, removes and quarantines a killed member after stableAfterMs, and not before', () => {
+    const net = new TestMachines()
+    const nodes = net.form(5)
+    const victim = nodes[4]
+    const rest = nodes.slice(0, 4)
+    if (victim === undefined) throw new Error('five nodes')
+    net.kill(victim)
+    net.runUntil(() => rest.every((n) => n.machine.state().unreachable.length === 1), 1000)
+    net.run(4500)
+    for (const n of rest) expect(net.member(n, victim)?.status).toBe('up')
+    net.runUntil(() => rest.every((n) => n.machine.state().members.length === 4), 3000)
+    for (const n of rest) {
+      expect(n.quarantined.has(victim.self.uid)).toBe(true)
+      expect(n.machine.state().quarantined.map((q) => q.nodeId)).toEqual(['n5'])
+    }
+    expect(rest.flatMap((n) => n.events).filter((e) => e.type === 'downingDecision')).toHaveLength(1)
+  })
+
+  it('keeps an unreachable member a member under manual downing, and removes it on an operator word', () => {
+    const net = new TestMachines({ downing: manual() })
+    const nodes = net.form(3)
+    const [first, second, victim] = nodes as [(typeof nodes)[0], (typeof nodes)[0], (typeof nodes)[0]]
+    net.kill(victim)
+    net.run(60_000)
+    expect(net.member(first, victim)?.status).toBe('up')
+    expect(first.machine.state().blockers.map((b) => [b.nodeId, b.reason])).toEqual([['n3', 'unreachable']])
+    net.input(second, { type: 'down', uid: victim.self.uid })
+    net.runUntil(() => net.member(first, victim) === undefined, 2000)
+  })
+
+  it('lets a member leave through leaving and exiting, and quarantines nobody', () => {
+    const net = new TestMachines()
+    const nodes = net.form(4)
+    const leaver = nodes[3] as (typeof nodes)[0]
+    net.input(leaver, { type: 'leave', uid: leaver.self.uid })
+    net.runUntil(() => leaver.terminated !== undefined, 5000)
+    expect(leaver.terminated).toBe('left')
+    net.run(5000)
+    for (const n of nodes.slice(0, 3)) {
+      expect(n.machine.state().members).toHaveLength(3)
+      expect(n.machine.state().quarantined).toEqual([])
+      expect(n.machine.state().converged).toBe(true)
+    }
+    const removed = nodes[0]?.events.find((e) => e.type === 'memberRemoved')
+    expect(removed).toMatchObject({ cause: 'left' })
+  })
+
+  it('lets the leader itself leave', () => {
+    const net = new TestMachines()
+    const nodes = net.form(3)
+    const leader = nodes[0] as (typeof nodes)[0]
+    net.input(leader, { type: 'leave', uid: leader.self.uid })
+    net.runUntil(() => leader.terminated !== undefined, 5000)
+    net.run(3000)
+    expect(nodes[1]?.machine.state().leader?.nodeId).toBe('n2')
+    expect(nodes[1]?.machine.state().members).toHaveLength(2)
+  })
+
+  it('replaces a dead incarnation of the same nodeId without waiting for stableAfterMs', () => {
+    const net = new TestMachines()
+    const nodes = net.form(3)
+    const victim = nodes[2] as (typeof nodes)[0]
+    net.kill(victim)
+    net.run(10)
+    const again = net.start(3, { port: 2003 })
+    net.runUntil(() => net.member(again, again)?.status === 'up' && net.allUp(3), 4000)
+    expect(nodes[0]?.events.some((e) => e.type === 'memberDowned' && e.reason === 'replaced')).toBe(true)
+  })
+
+  it('refuses a second node with the nodeId of a living member, and leaves that one alone', () => {
+    const net = new TestMachines()
+    const nodes = net.form(3)
+    const copy = net.start(9, { nodeId: 'n2' })
+    net.runUntil(() => copy.terminated !== undefined, 5000)
+    expect(copy.terminated).toBe('joinRefused')
+    net.run(1000)
+    expect(net.allUp(3)).toBe(true)
+    expect(nodes.every((n) => n.machine.state().unreachable.length === 0)).toBe(true)
+  })
+
+  it('cuts 3|2: the larger side stays, the smaller side goes down', () => {
+    const net = new TestMachines()
+    const nodes = net.form(5)
+    const [a, b] = [nodes.slice(0, 3), nodes.slice(3)]
+    for (const x of a) for (const y of b) net.cut(x, y)
+    net.run(20_000)
+    for (const n of a) expect(n.machine.state().members.map((m) => m.nodeId)).toEqual(['n1', 'n2', 'n3'])
+    expect(b.map((n) => n.terminated)).toEqual(['downed', 'downed'])
+  })
+
+  it('reports one bad link as a link, not as a node', () => {
+    const net = new TestMachines()
+    const nodes = net.form(5)
+    net.cut(nodes[1] as (typeof nodes)[0], nodes[3] as (typeof nodes)[0])
+    net.run(30_000)
+    for (const n of nodes) {
+      expect(n.terminated).toBeUndefined()
+      expect(n.machine.state().unreachable).toEqual([])
+    }
+    expect(nodes[0]?.events.some((e) => e.type === 'linkDegraded')).toBe(true)
+  })
+
+  it('skips a stalled leader, names it as a blocker, and takes it back', () => {
+    const net = new TestMachines()
+    const nodes = net.form(3)
+    const [leader, second, third] = nodes as [(typeof nodes)[0], (typeof nodes)[0], (typeof nodes)[0]]
+    const stall = { type: 'stalled', uid: leader.self.uid, stalled: true, loopAgeMs: 2000 } as const
+    net.input(second, stall)
+    net.input(third, stall)
+    net.run(500)
+    expect(second.machine.state().leader?.nodeId).toBe('n2')
+    expect(second.machine.state().stalled.map((m) => m.nodeId)).toEqual(['n1'])
+    net.input(second, { ...stall, stalled: false, loopAgeMs: 0 })
+    net.input(third, { ...stall, stalled: false, loopAgeMs: 0 })
+    net.run(500)
+    expect(second.machine.state().leader?.nodeId).toBe('n1')
+  })
+})
