@@ -1,0 +1,204 @@
+/**
+ * Drives one engine on behalf of an adapter: applies effects in order, batches events for the sink, keeps the one
+ * timer armed. Knows neither sockets nor clocks; the adapter hands them in as ports.
+ */
+import type { Address, Uid } from '../../core/address.js'
+import { CONTROL_LINK_LIMITS } from '../limits.js'
+import type {
+  PeerStatus,
+  QuarantineReason,
+  SendResult,
+  TransportCounters,
+  TransportEvent,
+} from '../transport.js'
+import { ControlPlane, type ControlPlaneOptions } from './control-plane.js'
+import type { ConnectionId, Effect, Input } from './io.js'
+
+export type SocketEffect = Exclude<Effect, { type: 'event' }>
+export type EventSink = (batch: readonly TransportEvent[]) => void
+
+export interface DriverPorts {
+  nowMs(): number
+  /** Calls `onDeadline` at this time or soon after, once what waits in the sockets has been read; replaces the last call. */
+  arm(atMs: number | undefined): void
+  apply(effect: SocketEffect): void
+  /** Calls `run` soon, outside of the caller's stack. */
+  postpone(run: () => void): void
+}
+
+export class ControlDriver {
+  private readonly plane: ControlPlane
+  private sink: EventSink | undefined
+  private pending: TransportEvent[] = []
+  private heldMessageBytes = 0
+  private delivering = false
+  private flushPosted = false
+  private held = false
+  private stopped = false
+  private onDrained: (() => void) | undefined
+
+  constructor(
+    options: ControlPlaneOptions,
+    private readonly ports: DriverPorts,
+  ) {
+    this.plane = new ControlPlane(options)
+  }
+
+  start(sink: EventSink, bind: Address, advertised: Address): void {
+    this.sink = sink
+    this.command({ type: 'started', bind, advertised })
+  }
+
+  newConnectionId(): ConnectionId {
+    return this.plane.newConnectionId()
+  }
+
+  /** A command of the contract: its events reach the sink later, never from inside this call. */
+  command(input: Input): void {
+    if (this.stopped) return
+    this.run(input)
+    this.postFlush()
+  }
+
+  /** Something happened on a socket; the sink may be called before this returns. */
+  socketInput(input: Input): void {
+    if (this.stopped) return
+    this.run(input)
+    this.flush()
+  }
+
+  onDeadline(): void {
+    this.socketInput({ type: 'deadline' })
+  }
+
+  connect(address: Address, uid?: Uid): void {
+    this.command(uid === undefined ? { type: 'connect', address } : { type: 'connect', address, uid })
+  }
+
+  disconnect(address: Address): void {
+    this.command({ type: 'disconnect', address })
+  }
+
+  watch(uid: Uid, address: Address): void {
+    this.command({ type: 'watch', uid, address })
+  }
+
+  unwatch(uid: Uid): void {
+    this.command({ type: 'unwatch', uid })
+  }
+
+  probe(uid: Uid, address: Address): void {
+    this.command({ type: 'probe', uid, address })
+  }
+
+  quarantine(uid: Uid, reason: QuarantineReason): void {
+    // Events of this incarnation that wait for the sink are not delivered any more either.
+    const isFrom = (event: TransportEvent) => event.type === 'message' && event.uid === uid
+    this.pending = this.pending.filter((event) => !isFrom(event))
+    this.command({ type: 'quarantine', uid, reason })
+  }
+
+  send(uid: Uid, bytes: Uint8Array): SendResult {
+    if (this.stopped) return 'noLink'
+    const result = this.plane.send(uid, bytes)
+    if (result === 'sent') this.applyAll(this.plane.takeEffects())
+    return result
+  }
+
+  noteWritten(connection: ConnectionId, bytes: number): void {
+    this.plane.noteWritten(connection, bytes)
+  }
+
+  peers(): readonly PeerStatus[] {
+    return this.plane.peers(this.ports.nowMs())
+  }
+
+  counters(): TransportCounters {
+    return this.plane.counters()
+  }
+
+  /** Hands pending events to the sink now; nothing happens while it is already being called. */
+  drain(): void {
+    this.flush()
+  }
+
+  /** Keeps events back, as a JavaScript loop that does not turn would. */
+  hold(): void {
+    this.held = true
+  }
+
+  release(): void {
+    this.held = false
+    this.postFlush()
+  }
+
+  /** Says goodbye and drains; resolves once no socket is left. No event follows the call. */
+  shutdown(): Promise<void> {
+    this.sink = undefined
+    this.pending = []
+    return new Promise((resolve) => {
+      this.onDrained = resolve
+      this.command({ type: 'shutdown' })
+      this.settleShutdown()
+    })
+  }
+
+  /** Ends everything at once, as the end of the process would. */
+  stop(): void {
+    this.stopped = true
+    this.sink = undefined
+    this.pending = []
+    this.ports.arm(undefined)
+    const resolve = this.onDrained
+    this.onDrained = undefined
+    resolve?.()
+  }
+
+  private run(input: Input): void {
+    this.applyAll(this.plane.handle(input, this.ports.nowMs()))
+    if (this.onDrained !== undefined) this.settleShutdown()
+    if (!this.stopped) this.ports.arm(this.plane.nextDeadline())
+  }
+
+  private applyAll(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.type === 'event') this.enqueue(effect.event)
+      else this.ports.apply(effect)
+    }
+  }
+
+  private enqueue(event: TransportEvent): void {
+    this.pending.push(event)
+    if (!this.held || event.type !== 'message') return
+    this.heldMessageBytes += event.bytes.length
+    if (this.heldMessageBytes <= CONTROL_LINK_LIMITS.inboxBytesMax) return
+    this.ports.postpone(() => this.command({ type: 'inboxFull', uid: event.uid }))
+  }
+
+  private postFlush(): void {
+    if (this.flushPosted || this.pending.length === 0) return
+    this.flushPosted = true
+    this.ports.postpone(() => {
+      this.flushPosted = false
+      this.flush()
+    })
+  }
+
+  private flush(): void {
+    if (this.delivering || this.held || this.sink === undefined || this.pending.length === 0) return
+    const batch = this.pending
+    this.pending = []
+    this.heldMessageBytes = 0
+    this.plane.count('wakeups')
+    this.delivering = true
+    try {
+      this.sink(batch)
+    } finally {
+      this.delivering = false
+    }
+  }
+
+  private settleShutdown(): void {
+    if (this.onDrained !== undefined && this.plane.connectionCount === 0) this.stop()
+  }
+}

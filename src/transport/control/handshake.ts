@@ -1,0 +1,210 @@
+/**
+ * Hello, helloAck, ready: who may become a link. Both roles check a hello alike; the acceptor answers what it does
+ * not take with a refusal, the dialler closes.
+ */
+import { NO_UID, type Uid } from '../../core/address.js'
+import {
+  decodeRefusal,
+  encodeFrame,
+  encodeRefusal,
+  type Frame,
+  FrameKind,
+  QuarantineReason,
+  type RefusalBody,
+  RefusalReason,
+} from '../../wire/frame.js'
+import { decodeHello, encodeHello, type Hello, hasHelloMagic } from '../../wire/hello.js'
+import { PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN } from '../limits.js'
+import type { BadInputReason, RefusalReason as RefusalName } from '../transport.js'
+import type { Connection } from './connection.js'
+import type { Dialler } from './dialler.js'
+import { type Links, peerHello } from './links.js'
+import { nextDial, type PeerTable } from './peers.js'
+import type { PlaneContext } from './plane-context.js'
+
+/** Why a hello is not taken; the same names refuse and count. */
+type HelloFault = 'versionUnsupported' | 'clusterMismatch' | 'sameUid' | 'quarantined'
+
+export class Handshake {
+  constructor(
+    private readonly context: PlaneContext,
+    private readonly peers: PeerTable,
+    private readonly dialler: Dialler,
+    private readonly links: Links,
+    private readonly closeForBadInput: (connection: Connection, reason: BadInputReason) => void,
+  ) {}
+
+  /** A dial has connected: our hello goes out. */
+  onOpened(connection: Connection): void {
+    const dial = nextDial(this.dialler.dialMaxFor(connection))
+    connection.dial = dial
+    connection.dialUid = this.context.uid
+    connection.phase = 'helloSent'
+    if (connection.expected !== undefined) this.peers.get(connection.expected)?.noteDial(dial)
+    const hello = this.context.ownHello(dial, connection.target!.address)
+    this.context.write(connection, encodeHello(FrameKind.hello, hello))
+  }
+
+  /** A frame to an acceptor that has answered nothing yet; its magic and CRC are right. */
+  onHelloFrame(connection: Connection, frame: Frame): void {
+    if (frame.kind !== FrameKind.hello) return this.closeForBadInput(connection, 'unexpectedFrame')
+    const hello = decodeHello(frame.body)
+    if (hello === undefined) {
+      this.context.countBadInput(connection.remote, 'badHello')
+      return this.refuse(connection, 'malformed')
+    }
+    const fault = this.faultOf(hello)
+    if (fault !== undefined) {
+      this.context.countBadInput(connection.remote, fault)
+      return this.refuse(connection, fault, hello.uid)
+    }
+    const peer = this.peers.get(hello.uid)
+    peer?.noteDial(hello.dial)
+    if (!this.links.wouldWin(peer, hello.dial, hello.uid)) {
+      return this.refuse(connection, 'superseded', hello.uid)
+    }
+    connection.hello = hello
+    connection.dial = hello.dial
+    connection.dialUid = hello.uid
+    connection.phase = 'awaitReady'
+    const ack = this.context.ownHello(hello.dial, hello.dialed)
+    this.context.write(connection, encodeHello(FrameKind.helloAck, ack))
+  }
+
+  /** A frame to an acceptor that waits for `ready`. */
+  onReadyFrame(connection: Connection, frame: Frame): void {
+    switch (frame.kind) {
+      case FrameKind.ready:
+        return this.links.complete(connection)
+      case FrameKind.quarantined: {
+        const outcome = this.links.onQuarantined(connection, frame)
+        return outcome === 'ok' ? undefined : this.closeForBadInput(connection, outcome)
+      }
+      case FrameKind.goodbye:
+        return this.context.closeGracefully(connection, 'closing')
+      default:
+        return this.closeForBadInput(connection, 'unexpectedFrame')
+    }
+  }
+
+  /** The acceptor's answer to a dialler. */
+  onAnswerFrame(connection: Connection, frame: Frame): void {
+    switch (frame.kind) {
+      case FrameKind.helloAck:
+        return this.onAck(connection, frame)
+      case FrameKind.refusal:
+        return this.onRefusal(connection, frame)
+      default:
+        return this.closeForBadInput(connection, 'unexpectedFrame')
+    }
+  }
+
+  refuse(connection: Connection, name: RefusalName, uid?: Uid): void {
+    const reason = RefusalReason[name]
+    const quarantine = uid === undefined ? undefined : this.peers.quarantineReason(uid)
+    this.context.counters.refusedOut += 1
+    this.context.write(
+      connection,
+      encodeRefusal({
+        uid: this.context.uid,
+        reason,
+        versionMin: PROTOCOL_VERSION_MIN,
+        versionMax: PROTOCOL_VERSION_MAX,
+        detail: name === 'quarantined' && quarantine !== undefined ? QuarantineReason[quarantine] : 0,
+        dial: name === 'superseded' && uid !== undefined ? (this.peers.get(uid)?.dialMax ?? 0) : 0,
+      }),
+    )
+    this.context.closeGracefully(connection, 'closing')
+  }
+
+  private faultOf(hello: Hello): HelloFault | undefined {
+    const overlaps = hello.versionMin <= PROTOCOL_VERSION_MAX && hello.versionMax >= PROTOCOL_VERSION_MIN
+    if (!overlaps) return 'versionUnsupported'
+    if (hello.cluster !== this.context.options.identity.cluster) return 'clusterMismatch'
+    if (hello.uid === this.context.uid) return 'sameUid'
+    return this.peers.quarantineReason(hello.uid) === undefined ? undefined : 'quarantined'
+  }
+
+  private onAck(connection: Connection, frame: Frame): void {
+    if (!hasHelloMagic(frame.body)) return this.closeForBadInput(connection, 'badMagic')
+    const hello = decodeHello(frame.body)
+    if (hello === undefined || hello.dial !== connection.dial) {
+      return this.closeForBadInput(connection, 'badHello')
+    }
+    const target = connection.target!
+    const fault = this.faultOf(hello)
+    if (fault === 'quarantined') {
+      this.context.countBadInput(connection.remote, fault)
+      this.context.closeGracefully(connection, 'closing')
+      this.dialler.onAnswer(target, hello.uid)
+      return this.dialler.onFinalRefusal(connection, hello.uid)
+    }
+    if (fault !== undefined) return this.closeForBadInput(connection, fault)
+    connection.hello = hello
+    const known = this.peers.ensure(hello.uid)
+    known.noteDial(hello.dial)
+    if (connection.expected !== undefined && hello.uid !== connection.expected) {
+      this.onOtherIncarnation(connection, hello)
+      return
+    }
+    this.onExpectedAck(connection, hello)
+  }
+
+  private onOtherIncarnation(connection: Connection, hello: Hello): void {
+    const target = connection.target!
+    this.context.closeGracefully(connection, 'closing')
+    const expected = connection.expected!
+    const actual = peerHello(connection)
+    this.context.emit({ type: 'identityChanged', address: target.address, expected, actual })
+    this.dialler.onAnswer(target, hello.uid)
+    this.dialler.onFailure(connection, 'handshake')
+  }
+
+  private onExpectedAck(connection: Connection, hello: Hello): void {
+    const target = connection.target!
+    const peer = this.peers.ensure(hello.uid)
+    const probed = target.probes.has(hello.uid)
+    this.dialler.onAnswer(target, hello.uid)
+    const healthy = peer.link !== undefined && peer.watch?.suspected !== true
+    target.lastUid = hello.uid
+    if ((probed && healthy) || !this.links.wouldWin(peer, connection.dial, connection.dialUid)) {
+      this.context.closeGracefully(connection, 'closing')
+      return this.dialler.onDialDone(connection)
+    }
+    this.context.write(connection, encodeFrame(FrameKind.ready))
+    target.dialing = undefined
+    this.links.complete(connection)
+    this.dialler.schedule(target)
+  }
+
+  private onRefusal(connection: Connection, frame: Frame): void {
+    const refusal = decodeRefusal(frame.body)
+    if (refusal === undefined) return this.closeForBadInput(connection, 'frameTooShort')
+    this.context.counters.refusedIn += 1
+    this.context.closeGracefully(connection, 'closing')
+    const { target } = connection
+    const known = RefusalReason[refusal.reason]
+    const reason = known === undefined || known === 'none' ? 'busy' : (known as RefusalName)
+    if (reason !== 'superseded') {
+      this.context.emit({ type: 'refused', address: target!.address, by: refusal.uid, reason })
+    }
+    if (refusal.uid !== NO_UID) this.dialler.onAnswer(target!, refusal.uid)
+    this.afterRefusal(connection, reason, refusal)
+  }
+
+  private afterRefusal(connection: Connection, reason: RefusalName, refusal: RefusalBody): void {
+    switch (reason) {
+      case 'superseded':
+        return this.dialler.onSuperseded(connection, refusal.uid, refusal.dial)
+      case 'quarantined': {
+        const { address } = connection.target!
+        this.links.raiseQuarantinedBy(refusal.uid, address, refusal.detail)
+        return this.dialler.onFinalRefusal(connection, refusal.uid)
+      }
+      case 'sameUid':
+        return this.dialler.onFinalRefusal(connection, refusal.uid)
+      default:
+        return this.dialler.onFailure(connection, 'handshake')
+    }
+  }
+}

@@ -1,0 +1,204 @@
+/**
+ * The transport contract on a simulated network: the same engine as `net`, with streams, time and faults of
+ * `MemoryNetwork`. Its process can be stopped, killed, or have its JavaScript loop blocked while beats go on.
+ */
+import type { Address, Uid } from '../../core/address.js'
+import type { Timer } from '../../sim/clock.js'
+import type { Random } from '../../sim/random.js'
+import { ControlDriver, type EventSink, type SocketEffect } from '../control/driver.js'
+import type { ConnectionId } from '../control/io.js'
+import type {
+  PeerStatus,
+  QuarantineReason,
+  SendResult,
+  Transport,
+  TransportCounters,
+  TransportOptions,
+} from '../transport.js'
+import type { MemoryHost } from './memory-host.js'
+import type { DialHandler, MemoryNetwork } from './memory-network.js'
+import type { MemoryStream, StreamHandler } from './memory-stream.js'
+
+export class MemoryTransport implements Transport {
+  readonly kind = 'memory'
+  readonly reportsStalls = true
+  private readonly driver: ControlDriver
+  private readonly streams = new Map<ConnectionId, MemoryStream>()
+  private host: MemoryHost | undefined
+  private timer: Timer | undefined
+  private timerAtMs = Number.POSITIVE_INFINITY
+  private wantedAtMs = Number.POSITIVE_INFINITY
+  private loopBlockedAtMs: number | undefined
+  private closed: Promise<void> | undefined
+
+  /** For `MemoryNetwork.createTransport`. */
+  constructor(
+    private readonly options: TransportOptions,
+    private readonly network: MemoryNetwork,
+    random: Random,
+    private readonly onBound: (address: Address, transport: MemoryTransport) => void,
+  ) {
+    const loopAgeMs = (nowMs: number) =>
+      this.loopBlockedAtMs === undefined ? 0 : nowMs - this.loopBlockedAtMs
+    this.driver = new ControlDriver(
+      { ...options, random, loopAgeMs },
+      {
+        nowMs: () => network.clock.nowMs(),
+        arm: (atMs) => this.arm(atMs),
+        apply: (effect) => this.apply(effect),
+        postpone: (run) => this.host?.defer(run),
+      },
+    )
+  }
+
+  async start(sink: EventSink): Promise<Address> {
+    const host = this.network.addHost(this.options.listen, (stream) => this.onAccepted(stream))
+    this.host = host
+    host.onResumed = () => this.rearm()
+    this.onBound(host.address, this)
+    const { advertise } = this.options
+    const advertised =
+      advertise === undefined
+        ? host.address
+        : { host: advertise.host, port: advertise.port === 0 ? host.address.port : advertise.port }
+    this.driver.start(sink, host.address, advertised)
+    return advertised
+  }
+
+  connect(address: Address, uid?: Uid): void {
+    this.driver.connect(address, uid)
+  }
+
+  disconnect(address: Address): void {
+    this.driver.disconnect(address)
+  }
+
+  send(uid: Uid, bytes: Uint8Array): SendResult {
+    return this.driver.send(uid, bytes)
+  }
+
+  watch(uid: Uid, address: Address): void {
+    this.driver.watch(uid, address)
+  }
+
+  unwatch(uid: Uid): void {
+    this.driver.unwatch(uid)
+  }
+
+  probe(uid: Uid, address: Address): void {
+    this.driver.probe(uid, address)
+  }
+
+  quarantine(uid: Uid, reason: QuarantineReason): void {
+    this.driver.quarantine(uid, reason)
+  }
+
+  drain(): void {
+    this.driver.drain()
+  }
+
+  peers(): readonly PeerStatus[] {
+    return this.driver.peers()
+  }
+
+  counters(): TransportCounters {
+    return this.driver.counters()
+  }
+
+  /** Resolves in the network's time: a virtual clock has to run meanwhile. */
+  close(): Promise<void> {
+    this.closed ??= this.shutdown()
+    return this.closed
+  }
+
+  /** Its process is killed; for the network, which closes the sockets. */
+  crash(): void {
+    this.driver.stop()
+  }
+
+  blockLoop(): void {
+    this.loopBlockedAtMs ??= this.network.clock.nowMs()
+    this.driver.hold()
+  }
+
+  unblockLoop(): void {
+    this.loopBlockedAtMs = undefined
+    this.driver.release()
+  }
+
+  private async shutdown(): Promise<void> {
+    if (this.host !== undefined) this.network.removeHost(this.host)
+    await this.driver.shutdown()
+  }
+
+  private onAccepted(stream: MemoryStream): void {
+    const id = this.driver.newConnectionId()
+    this.streams.set(id, stream)
+    stream.handler = this.handlerOf(id)
+    this.driver.socketInput({ type: 'accepted', connection: id, remote: stream.remote })
+  }
+
+  private apply(effect: SocketEffect): void {
+    if (effect.type === 'dial') return this.dial(effect.connection, effect.address)
+    const stream = this.streams.get(effect.connection)
+    if (stream === undefined) return
+    switch (effect.type) {
+      case 'write':
+        return this.driver.noteWritten(effect.connection, stream.write(effect.bytes))
+      case 'closeGracefully':
+        return stream.end()
+      case 'destroy':
+        this.streams.delete(effect.connection)
+        stream.destroy()
+    }
+  }
+
+  private dial(id: ConnectionId, address: Address): void {
+    const handler: DialHandler = {
+      ...this.handlerOf(id),
+      onRefused: () => {
+        this.streams.delete(id)
+        this.driver.socketInput({ type: 'failed', connection: id, reason: 'refused' })
+      },
+    }
+    this.streams.set(id, this.network.connect(this.host!, address, handler))
+  }
+
+  private handlerOf(id: ConnectionId): StreamHandler {
+    const { driver } = this
+    return {
+      onOpened: () => driver.socketInput({ type: 'opened', connection: id }),
+      onData: (bytes) => driver.socketInput({ type: 'data', connection: id, bytes }),
+      onEnded: () => driver.socketInput({ type: 'ended', connection: id }),
+      onWritten: (bytes) => driver.noteWritten(id, bytes),
+      onClosed: (how) => {
+        this.streams.delete(id)
+        driver.socketInput({ type: 'closed', connection: id, how })
+      },
+    }
+  }
+
+  private arm(atMs: number | undefined): void {
+    this.wantedAtMs = atMs ?? Number.POSITIVE_INFINITY
+    this.rearm()
+  }
+
+  /** A timer that is due too early looks again when it fires: cheaper than moving it with every input. */
+  private rearm(): void {
+    if (this.host === undefined || this.wantedAtMs >= this.timerAtMs) return
+    if (this.wantedAtMs === Number.POSITIVE_INFINITY) return
+    this.timer?.cancel()
+    const { clock } = this.network
+    this.timerAtMs = Math.max(this.wantedAtMs, clock.nowMs())
+    this.timer = clock.schedule(this.timerAtMs - clock.nowMs(), () => this.onTimer())
+  }
+
+  private onTimer(): void {
+    this.timer = undefined
+    this.timerAtMs = Number.POSITIVE_INFINITY
+    // A stopped process has no timers; `onResumed` arms it again, behind what waited to be delivered.
+    if (this.host!.isPaused) return
+    if (this.wantedAtMs > this.network.clock.nowMs()) this.rearm()
+    else this.driver.onDeadline()
+  }
+}
