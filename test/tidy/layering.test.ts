@@ -1,0 +1,99 @@
+/** Arrows point one way: core <- wire <- cluster <- everything else; native/core <- native/io <- native/binding. */
+import { posix } from 'node:path'
+import ts from 'typescript'
+import { describe, expect, test } from 'vitest'
+import { sourceFiles } from './tree.js'
+
+interface Layer {
+  /** Files of the layer, by path. */
+  readonly files: RegExp
+  /** What they may import besides each other, by path for our own files, by name for packages and node. */
+  readonly may: readonly RegExp[]
+}
+
+const ERRORS = /^src\/errors\.ts$/
+const CORE = /^src\/core\//
+const ADDRESS = /^src\/core\/address\.ts$/
+const WIRE = /^src\/wire\//
+const TRANSPORT = /^src\/transport\//
+const DETECTORS = /^src\/detectors\//
+const SIM = /^src\/sim\//
+const NODE = /^node:/
+
+/** The wire as the transport knows it: frames, not membership. */
+const FRAMES =
+  /^src\/wire\/(frame|hello|crc32c|generated\/(frame-.*|hello|heartbeat|watch|refusal.*|quarantine.*|goodbye.*|lane))\.ts$/
+
+const LAYERS: Readonly<Record<string, Layer>> = {
+  errors: { files: ERRORS, may: [] },
+  core: { files: CORE, may: [] },
+  wire: { files: WIRE, may: [CORE, /^src\/transport\/(transport|limits)\.ts$/, /^flatbuffers$/] },
+  detectors: { files: DETECTORS, may: [] },
+  transport: { files: TRANSPORT, may: [ADDRESS, FRAMES, ERRORS, DETECTORS, SIM, NODE] },
+  sim: { files: SIM, may: [CORE, WIRE, TRANSPORT, DETECTORS, ERRORS] },
+  cluster: { files: /^src\/cluster\//, may: [CORE, WIRE, TRANSPORT, ERRORS, NODE] },
+  index: {
+    files: /^src\/index\.ts$/,
+    may: [CORE, /^src\/cluster\//, /^src\/transport\/transport\.ts$/, ERRORS],
+  },
+  cli: { files: /^src\/cli\//, may: [/^src\//, NODE, /^commander$/] },
+}
+
+const typescript = sourceFiles('src').filter(({ path }) => path.endsWith('.ts'))
+
+/** Everything a file imports, types included: paths from the root for our own files, the specifier for others. */
+function importsOf(path: string, text: string): string[] {
+  return ts.preProcessFile(text).importedFiles.map(({ fileName }) => {
+    if (!fileName.startsWith('.')) return fileName
+    return posix.join(posix.dirname(path), fileName).replace(/\.js$/, '.ts')
+  })
+}
+
+describe('TypeScript', () => {
+  test('every file belongs to exactly one layer', () => {
+    const homeless = typescript.filter(
+      ({ path }) => Object.values(LAYERS).filter((l) => l.files.test(path)).length !== 1,
+    )
+    expect(homeless.map(({ path }) => path)).toEqual([])
+  })
+
+  test.each(Object.entries(LAYERS))('%s imports only what lies below it', (_, layer) => {
+    const files = typescript.filter(({ path }) => layer.files.test(path))
+    expect(files.length).toBeGreaterThan(0)
+    const wrong = files.flatMap(({ path, text }) =>
+      importsOf(path, text)
+        .filter((imported) => ![layer.files, ...layer.may].some((allowed) => allowed.test(imported)))
+        .map((imported) => `${path} imports ${imported}`),
+    )
+    expect(wrong).toEqual([])
+  })
+
+  test('the rule sees type imports, re-exports and dynamic imports', () => {
+    const text = `import type { A } from '../cluster/a.js'\nexport { b } from './b.js'\nconst c = import('node:fs')\n`
+    expect(importsOf('src/core/x.ts', text)).toEqual(['src/cluster/a.ts', 'src/core/b.ts', 'node:fs'])
+  })
+})
+
+describe('C++', () => {
+  const included = (folder: string): string[] =>
+    sourceFiles(folder).flatMap(({ path, text }) =>
+      [...text.matchAll(/^\s*#\s*include\s+[<"]([^>"]+)[>"]/gm)].map(([, name]) => `${path}: ${name}`),
+    )
+  /** Everything that touches the system: libuv, N-API, POSIX, threads, clocks, streams. */
+  const SYSTEM =
+    /: (uv|napi|node|node_api|node_buffer|js_native_api|v8|unistd|fcntl|poll|signal|pthread|netdb|errno|time|stdio)\.h$|: (sys|net|netinet|arpa|linux)\/|: (cerrno|csignal|cstdio|ctime|chrono|condition_variable|fstream|future|iostream|mutex|random|shared_mutex|thread)$/
+  const NODE_API = /: (napi|node|node_api|node_buffer|js_native_api|v8)\.h$/
+  const UPPER = /: (\.\.\/)?(io|binding)\//
+
+  test('native/core knows no system', () => {
+    const all = included('native/core')
+    expect(all.length).toBeGreaterThan(0)
+    expect(all.filter((line) => SYSTEM.test(line) || UPPER.test(line))).toEqual([])
+  })
+
+  test('native/io knows no Node-API', () => {
+    const all = included('native/io')
+    expect(all.length).toBeGreaterThan(0)
+    expect(all.filter((line) => NODE_API.test(line) || /: (\.\.\/)?binding\//.test(line))).toEqual([])
+  })
+})
