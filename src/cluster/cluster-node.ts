@@ -48,6 +48,7 @@ export class ClusterNode implements Cluster {
   #member = false
   #ending: Closed | undefined
   #skipLinger: (() => void) | undefined
+  #joinTimer: { cancel(): void } | undefined
   #finalCounters: TransportCounters | undefined
   /** Between binding and the machine's start, one turn of the promise queue. */
   #early: TransportEvent[] = []
@@ -73,10 +74,12 @@ export class ClusterNode implements Cluster {
       if (signal?.aborted !== true) await this.#start()
       await this.#admission.promise
     } catch (error) {
-      await this.close()
+      this.#retreat()
+      await this.closed
       throw error
     } finally {
       signal?.removeEventListener('abort', onAbort)
+      this.#joinTimer?.cancel()
     }
     if (fallbackReason === undefined) return
     // A task later, so that a listener added as soon as the join resolves hears of it.
@@ -175,6 +178,10 @@ export class ClusterNode implements Cluster {
         this.#options.logger.warn({ ...self, from }, `malformed message: ${detail}`),
     })
     this.#hub.publish({ type: 'listening', self, transport: transport.kind })
+    this.#joinTimer = clock.schedule(this.#options.joinTimeoutMs, () => {
+      // The machine's own bound ends with admission; a newcomer may then still wait for the others to converge.
+      this.#admission.reject(this.#joinFailure('joinTimeout', ''))
+    })
     this.#driver.submit([{ type: 'join' }])
     const early = this.#early
     this.#early = []
@@ -193,6 +200,15 @@ export class ClusterNode implements Cluster {
       if (told !== undefined) this.#hub.publish(told)
     }
     this.#driver.receive(batch)
+  }
+
+  /** Ends a join that failed. Whoever was let in already says that it is gone, so that nobody waits for it. */
+  #retreat(): void {
+    const { uid } = this.#identity
+    if (this.#machine?.state().members.some((m) => m.uid === uid) === true) {
+      this.#driver?.submit([{ type: 'down', uid }])
+    }
+    this.#end({ reason: 'closed', detail: '' }, 0)
   }
 
   #batch(apply: () => void): void {
@@ -219,7 +235,12 @@ export class ClusterNode implements Cluster {
     const { name: cluster, joinTimeoutMs } = this.#options
     const address = this.#address ?? this.#options.advertise
     const diary = this.#diary ?? new JoinDiary([])
-    return joinFailure({ cluster, ...this.#identity, address, joinTimeoutMs, diary }, reason, detail)
+    const blockers = this.#machine?.state().blockers ?? []
+    return joinFailure(
+      { cluster, ...this.#identity, address, joinTimeoutMs, diary, blockers },
+      reason,
+      detail,
+    )
   }
 
   #crashed(error: unknown): void {

@@ -1,9 +1,9 @@
 /** Why a node did not become a member, as an error that says what happened, what is left, and what to do. */
 import { type Address, formatAddress, type Uid } from '../core/address.js'
-import type { TerminationReason } from '../core/model.js'
+import type { Blocker, TerminationReason } from '../core/model.js'
 import { SkeinError } from '../errors.js'
 import type { TransportEvent } from '../transport/transport.js'
-import { isJoinRefusal, joinRefusalText } from './event-text.js'
+import { blockersText, isJoinRefusal, joinRefusalText } from './event-text.js'
 
 /** What became of the dials to each seed, for the message of a join that failed. */
 export class JoinDiary {
@@ -59,6 +59,8 @@ export interface JoinAttempt {
   readonly address: Address
   readonly joinTimeoutMs: number
   readonly diary: JoinDiary
+  /** Who keeps the cluster from admitting anybody, once this node has been let in. */
+  readonly blockers: readonly Blocker[]
 }
 
 export function joinFailure(attempt: JoinAttempt, reason: TerminationReason, detail: string): SkeinError {
@@ -72,14 +74,13 @@ export function joinFailure(attempt: JoinAttempt, reason: TerminationReason, det
 }
 
 function joinTimeout(attempt: JoinAttempt): SkeinError {
-  const { cluster, nodeId, joinTimeoutMs, diary } = attempt
-  return new SkeinError(
-    'ERR_SKEIN_JOIN_TIMEOUT',
-    `node ${nodeId} did not become a member of cluster ${cluster} within ${joinTimeoutMs} ms. Seeds: ${diary}. The ` +
-      'node is closed. Check that a seed is up, that the first seed lists itself first, and whether an unreachable ' +
-      'member keeps the cluster from admitting anybody (see convergenceBlocked there)',
-    { retryable: true },
-  )
+  const { cluster, nodeId, joinTimeoutMs, diary, blockers } = attempt
+  const what = `node ${nodeId} did not become a member of cluster ${cluster} within ${joinTimeoutMs} ms`
+  const why =
+    blockers.length === 0
+      ? `Seeds: ${diary}. Check that a seed is up and that the first seed lists itself first`
+      : `It was let in and waited for the others to agree: ${blockersText(blockers)}. Bring them back or down them`
+  return new SkeinError('ERR_SKEIN_JOIN_TIMEOUT', `${what}. ${why}. This node is closed`, { retryable: true })
 }
 
 function joinRefused(attempt: JoinAttempt, detail: string): SkeinError {
