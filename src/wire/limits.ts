@@ -8,8 +8,8 @@ export const WIRE_LIMITS = {
   referencesMax: 0xffff,
   /** Entries of one kind in a delta: every member and every tombstone. */
   entriesMax: CORE_LIMITS.membersMax + CORE_LIMITS.tombstonesMax,
-  /** Rows of all observers together; 32 for each member. A full state of rows would be quadratic. */
-  rowsMax: 32 * CORE_LIMITS.membersMax,
+  /** Rows of all observers together: nobody watches more than 100 members, whatever the cluster's size. */
+  rowsMax: 100 * CORE_LIMITS.membersMax,
   /** The longest string: a host or a nodeId. */
   stringBytesMax: Math.max(CORE_LIMITS.hostBytesMax, CORE_LIMITS.nodeIdBytesMax, CORE_LIMITS.roleBytesMax),
   /** Tables inside tables, for the verifier. */

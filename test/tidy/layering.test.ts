@@ -17,7 +17,9 @@ const ADDRESS = /^src\/core\/address\.ts$/
 const WIRE = /^src\/wire\//
 const TRANSPORT = /^src\/transport\//
 const DETECTORS = /^src\/detectors\//
-const SIM = /^src\/sim\//
+/** The virtual clock and the seeded generator stand below the memory transport; the simulator stands above the shell. */
+const CLOCK = /^src\/sim\/(clock|random)\.ts$/
+const CLUSTER = /^src\/cluster\//
 const NODE = /^node:/
 
 /** The wire as the transport knows it: frames, not membership. */
@@ -29,12 +31,16 @@ const LAYERS: Readonly<Record<string, Layer>> = {
   core: { files: CORE, may: [] },
   wire: { files: WIRE, may: [CORE, /^src\/transport\/(transport|limits)\.ts$/, /^flatbuffers$/] },
   detectors: { files: DETECTORS, may: [] },
-  transport: { files: TRANSPORT, may: [ADDRESS, FRAMES, ERRORS, DETECTORS, SIM, NODE] },
-  sim: { files: SIM, may: [CORE, WIRE, TRANSPORT, DETECTORS, ERRORS] },
-  cluster: { files: /^src\/cluster\//, may: [CORE, WIRE, TRANSPORT, ERRORS, NODE] },
+  transport: { files: TRANSPORT, may: [ADDRESS, FRAMES, ERRORS, DETECTORS, CLOCK, NODE] },
+  clock: { files: CLOCK, may: [] },
+  sim: {
+    files: /^src\/sim\/(?!clock\.|random\.)/,
+    may: [CORE, WIRE, TRANSPORT, CLUSTER, CLOCK, DETECTORS, ERRORS],
+  },
+  cluster: { files: CLUSTER, may: [CORE, WIRE, TRANSPORT, ERRORS, NODE] },
   index: {
     files: /^src\/index\.ts$/,
-    may: [CORE, /^src\/cluster\//, /^src\/transport\/transport\.ts$/, ERRORS],
+    may: [CORE, CLUSTER, /^src\/transport\/transport\.ts$/, ERRORS],
   },
   cli: { files: /^src\/cli\//, may: [/^src\//, NODE, /^commander$/] },
 }

@@ -8,9 +8,6 @@ import {
 } from '../../src/transport/limits.js'
 import { sourceFiles } from './tree.js'
 
-/** Where the two languages hold the same thing in different places, and call it after the place. */
-const NATIVE_NAMES: Readonly<Record<string, string>> = { inboxBytesMax: 'InboxOverflowBytesMax' }
-
 /** `inline constexpr T kName = product of literals;` as name -> value. */
 function nativeLimits(): ReadonlyMap<string, number> {
   const [header] = sourceFiles('native/core').filter(({ path }) => path.endsWith('/limits.h'))
@@ -34,8 +31,7 @@ test('native/core/limits.h has every bound of src/transport/limits.ts, with the 
   }
   const native = nativeLimits()
   const found = Object.keys(shared).map((name) => {
-    const pascal = NATIVE_NAMES[name] ?? `${name.slice(0, 1).toUpperCase()}${name.slice(1)}`
-    return [name, native.get(pascal)]
+    return [name, native.get(`${name.slice(0, 1).toUpperCase()}${name.slice(1)}`)]
   })
   expect(Object.fromEntries(found)).toEqual(shared)
 })

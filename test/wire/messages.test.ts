@@ -100,7 +100,7 @@ describe('limits: the edge passes, one more does not leave', () => {
     [
       'rows of all',
       gossip({
-        rows: many(32).map((observer) => ({ ...rowsAgainst(4096), observer: `f${observer.slice(1)}` })),
+        rows: many(100).map((observer) => ({ ...rowsAgainst(4096), observer: `f${observer.slice(1)}` })),
       }),
     ],
     [
@@ -132,7 +132,9 @@ describe('limits: the edge passes, one more does not leave', () => {
     ['rows of one observer + 1', gossip({ rows: [rowsAgainst(CORE_LIMITS.rowsPerObserverMax + 1)] })],
     [
       'rows of all',
-      gossip({ rows: [...many(32).map((observer) => ({ ...rowsAgainst(4096), observer })), rowsAgainst(1)] }),
+      gossip({
+        rows: [...many(100).map((observer) => ({ ...rowsAgainst(4096), observer })), rowsAgainst(1)],
+      }),
     ],
     [
       'vector',
