@@ -88,7 +88,7 @@ describe('C++', () => {
   /** Everything that touches the system: libuv, N-API, POSIX, threads, clocks, streams. */
   const SYSTEM =
     /: (uv|napi|node|node_api|node_buffer|js_native_api|v8|unistd|fcntl|poll|signal|pthread|netdb|errno|time|stdio)\.h$|: (sys|net|netinet|arpa|linux)\/|: (cerrno|csignal|cstdio|ctime|chrono|condition_variable|fstream|future|iostream|mutex|random|shared_mutex|thread)$/
-  const NODE_API = /: (napi|node|node_api|node_buffer|js_native_api|v8)\.h$/
+  const NODE_API = /: (napi\w*|node|node_api|node_buffer|js_native_api|v8)\.h$/
   const UPPER = /: (\.\.\/)?(io|binding)\//
 
   test('native/core knows no system', () => {
