@@ -1,0 +1,232 @@
+/**
+ * The transport contract on `node:net`: needs no binary. The engine runs on the JavaScript loop, so a loop that
+ * does not turn sends no beats, and shows here as a pause of our own; stalls of peers are never reported.
+ */
+import { createServer, type Server, type Socket } from 'node:net'
+import { type Address, formatAddress, type Uid } from '../../core/address.js'
+import { SkeinError } from '../../errors.js'
+import { ControlDriver, type EventSink, type SocketEffect } from '../control/driver.js'
+import type { ConnectionId } from '../control/io.js'
+import type {
+  PeerStatus,
+  QuarantineReason,
+  SendResult,
+  Transport,
+  TransportCounters,
+  TransportOptions,
+} from '../transport.js'
+import { NetSocket, remoteOf, type SocketEvents } from './net-socket.js'
+
+/** A transport over TCP on the JavaScript loop. `random`, uniform in [0, 1), only spreads dials. */
+export function createNetTransport(options: TransportOptions, random: () => number = Math.random): Transport {
+  return new NetTransport(options, random)
+}
+
+class NetTransport implements Transport {
+  readonly kind = 'net'
+  readonly reportsStalls = false
+  private readonly driver: ControlDriver
+  private readonly sockets = new Map<ConnectionId, NetSocket>()
+  private readonly timer: LoopTimer
+  private server: Server | undefined
+  private starting: Promise<Address> | undefined
+  private closing: Promise<void> | undefined
+
+  constructor(
+    private readonly options: TransportOptions,
+    random: () => number,
+  ) {
+    this.timer = new LoopTimer(() => this.driver.onDeadline())
+    this.driver = new ControlDriver(
+      { ...options, random },
+      {
+        nowMs: () => performance.now(),
+        arm: (atMs) => this.timer.arm(atMs),
+        apply: (effect) => this.apply(effect),
+        postpone: (run) => void setImmediate(run),
+      },
+    )
+  }
+
+  start(sink: EventSink): Promise<Address> {
+    if (this.closing !== undefined) {
+      return Promise.reject(new SkeinError('ERR_SKEIN_CLOSED', 'this transport is closed; make a new one'))
+    }
+    this.starting ??= this.listen(sink)
+    return this.starting
+  }
+
+  connect(address: Address, uid?: Uid): void {
+    this.driver.connect(address, uid)
+  }
+
+  disconnect(address: Address): void {
+    this.driver.disconnect(address)
+  }
+
+  send(uid: Uid, bytes: Uint8Array): SendResult {
+    return this.driver.send(uid, bytes)
+  }
+
+  watch(uid: Uid, address: Address): void {
+    this.driver.watch(uid, address)
+  }
+
+  unwatch(uid: Uid): void {
+    this.driver.unwatch(uid)
+  }
+
+  probe(uid: Uid, address: Address): void {
+    this.driver.probe(uid, address)
+  }
+
+  quarantine(uid: Uid, reason: QuarantineReason): void {
+    this.driver.quarantine(uid, reason)
+  }
+
+  drain(): void {
+    this.driver.drain()
+  }
+
+  peers(): readonly PeerStatus[] {
+    return this.driver.peers()
+  }
+
+  counters(): TransportCounters {
+    return this.driver.counters()
+  }
+
+  close(): Promise<void> {
+    this.closing ??= this.shutdown()
+    return this.closing
+  }
+
+  private async listen(sink: EventSink): Promise<Address> {
+    const { listen, advertise } = this.options
+    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.onAccepted(socket))
+    const bind = await bindServer(server, listen)
+    this.server = server
+    const advertised =
+      advertise === undefined
+        ? bind
+        : { host: advertise.host, port: advertise.port === 0 ? bind.port : advertise.port }
+    this.driver.start(sink, bind, advertised)
+    return advertised
+  }
+
+  private async shutdown(): Promise<void> {
+    const { starting } = this
+    // A failed start has nothing to close, and its caller holds the rejection.
+    if (starting !== undefined) await starting.catch(() => undefined)
+    const { server } = this
+    const unlistened = new Promise<void>((resolve) =>
+      server === undefined ? resolve() : server.close(() => resolve()),
+    )
+    await this.driver.shutdown()
+    await unlistened
+  }
+
+  private onAccepted(socket: Socket): void {
+    const id = this.driver.newConnectionId()
+    this.sockets.set(id, NetSocket.accepted(socket, this.eventsOf(id)))
+    this.driver.socketInput({ type: 'accepted', connection: id, remote: remoteOf(socket) })
+  }
+
+  private apply(effect: SocketEffect): void {
+    if (effect.type === 'dial') {
+      this.sockets.set(effect.connection, NetSocket.dial(effect.address, this.eventsOf(effect.connection)))
+      return
+    }
+    const socket = this.sockets.get(effect.connection)
+    switch (effect.type) {
+      case 'write':
+        return socket?.write(effect.bytes)
+      case 'closeGracefully':
+        return socket?.end()
+      case 'destroy':
+        this.sockets.delete(effect.connection)
+        socket?.destroy()
+    }
+  }
+
+  private eventsOf(id: ConnectionId): SocketEvents {
+    const { driver, sockets } = this
+    return {
+      onOpened: () => driver.socketInput({ type: 'opened', connection: id }),
+      onFailed: (reason) => {
+        sockets.delete(id)
+        driver.socketInput({ type: 'failed', connection: id, reason })
+      },
+      onData: (bytes) => driver.socketInput({ type: 'data', connection: id, bytes }),
+      onEnded: () => driver.socketInput({ type: 'ended', connection: id }),
+      onWritten: (bytes) => driver.noteWritten(id, bytes),
+      onClosed: (how) => {
+        sockets.delete(id)
+        driver.socketInput({ type: 'closed', connection: id, how })
+      },
+    }
+  }
+}
+
+/**
+ * One timer of the JavaScript loop. Its function is called after a poll of the sockets that followed the due time,
+ * so that no deadline overtakes bytes that had already arrived.
+ */
+class LoopTimer {
+  private wantedAtMs = Number.POSITIVE_INFINITY
+  private timeout: NodeJS.Timeout | undefined
+  private timeoutAtMs = Number.POSITIVE_INFINITY
+  private immediate: NodeJS.Immediate | undefined
+
+  constructor(private readonly onDue: () => void) {}
+
+  /** Replaces the time asked for before; undefined disarms. A later time lets the timer run and look again. */
+  arm(atMs: number | undefined): void {
+    this.wantedAtMs = atMs ?? Number.POSITIVE_INFINITY
+    if (atMs === undefined) this.disarm()
+    else if (this.immediate === undefined && atMs < this.timeoutAtMs) this.set(atMs)
+  }
+
+  private disarm(): void {
+    clearTimeout(this.timeout)
+    clearImmediate(this.immediate)
+    this.timeoutAtMs = Number.POSITIVE_INFINITY
+    this.timeout = undefined
+    this.immediate = undefined
+  }
+
+  private set(atMs: number): void {
+    clearTimeout(this.timeout)
+    this.timeoutAtMs = atMs
+    const delayMs = atMs - performance.now()
+    if (delayMs <= 0) this.afterPoll()
+    else this.timeout = setTimeout(() => this.afterPoll(), Math.ceil(delayMs))
+  }
+
+  private afterPoll(): void {
+    this.immediate = setImmediate(() => {
+      this.immediate = undefined
+      this.timeoutAtMs = Number.POSITIVE_INFINITY
+      if (this.wantedAtMs > performance.now()) this.arm(this.wantedAtMs)
+      else this.onDue()
+    })
+  }
+}
+
+/** Binds and listens; resolves with the bound address, rejects with `ERR_SKEIN_BIND`. */
+function bindServer(server: Server, listen: Address): Promise<Address> {
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      const message = `cannot listen on ${formatAddress(listen)}: ${cause.message}. Nothing was started; choose a free address of this machine`
+      reject(new SkeinError('ERR_SKEIN_BIND', message, { cause, retryable: true }))
+    })
+    server.listen({ host: listen.host, port: listen.port, exclusive: true }, () => {
+      server.removeAllListeners('error')
+      // An accept that fails (out of descriptors) loses that connection; its dialler tries again.
+      server.on('error', () => {})
+      const bound = server.address()
+      if (bound === null || typeof bound === 'string') reject(new TypeError('a TCP server has an address'))
+      else resolve({ host: bound.address, port: bound.port })
+    })
+  })
+}

@@ -1,0 +1,39 @@
+/** The transport contract, to be run by every adapter: `transportContract('net', () => realHarness(...))`. */
+import { afterEach, beforeEach, describe } from 'vitest'
+import { badInputContract } from './bad-input-contract.js'
+import { diallingContract } from './dialling-contract.js'
+import type { Harness, Node } from './harness.js'
+import { lifecycleContract } from './lifecycle-contract.js'
+import { linkContract } from './link-contract.js'
+import { messageContract } from './message-contract.js'
+import { refusalContract } from './refusal-contract.js'
+import { watchContract } from './watch-contract.js'
+
+/** What a part of the contract is given; valid inside its tests only. */
+export interface ContractContext {
+  readonly harness: Harness
+  /** Nodes to be closed after the test. */
+  readonly open: Node[]
+}
+
+export function transportContract(name: string, makeHarness: () => Harness): void {
+  describe(`transport contract: ${name}`, () => {
+    const context = { harness: undefined as unknown as Harness, open: [] as Node[] }
+    beforeEach(() => {
+      context.harness = makeHarness()
+      context.open = []
+    })
+    afterEach(async () => {
+      // Played peers first: one that never closes its side would make each close wait for the drain's bound.
+      await context.harness.dispose()
+      await context.harness.settle(Promise.all(context.open.map((node) => node.transport.close())))
+    })
+    lifecycleContract(context)
+    linkContract(context)
+    diallingContract(context)
+    messageContract(context)
+    refusalContract(context)
+    watchContract(context)
+    badInputContract(context)
+  })
+}
