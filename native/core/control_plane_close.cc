@@ -1,0 +1,186 @@
+// The end of connections and of links. A socket of ours is shut down, drained, closed: a reset from us would
+// be mistaken for a death.
+#include "control_plane.h"
+#include "limits.h"
+
+namespace skein::core {
+
+void ControlPlane::CloseConnection(Connection& connection, Draining draining, uint64_t now_us) {
+  if (connection.phase == Phase::kClosing) return;
+  connection.phase = Phase::kClosing;
+  connection.draining = draining;
+  connection.beat_interval_ms = 0;
+  deadlines_.Clear({DeadlineKind::kBeat, connection.id});
+  effects_->Shutdown(connection.id);
+  const uint64_t drain_us = uint64_t{limits::kDrainTimeoutMs} * 1000;
+  deadlines_.Set({DeadlineKind::kConnection, connection.id}, now_us + drain_us);
+}
+
+void ControlPlane::DestroyConnection(Connection& connection) {
+  const ConnectionId id = connection.id;
+  deadlines_.Clear({DeadlineKind::kConnection, id});
+  deadlines_.Clear({DeadlineKind::kBeat, id});
+  if (connection.counts_as_pending) --pending_accepts_;
+  effects_->Destroy(id);
+  auto node = connections_.extract(id);
+  if (!node.empty()) destroyed_.push_back(std::move(node.mapped()));
+}
+
+void ControlPlane::SayGoodbye(Connection& connection, GoodbyeReason reason) {
+  WriteStruct(connection, FrameKind::kGoodbye, 0, 0, GoodbyeBody{reason});
+}
+
+Pair* ControlPlane::PairLinkedBy(const Connection& connection) {
+  Pair* pair = FindPair(connection.peer.uid);
+  return pair != nullptr && pair->link == connection.id ? pair : nullptr;
+}
+
+void ControlPlane::LoseLink(Connection& connection, LinkDownReason reason, DialTime dial, uint64_t now_us) {
+  Pair* pair = PairLinkedBy(connection);
+  if (pair == nullptr) return;
+  pair->link = 0;
+  pair->dial_beside = false;
+  pair->unwanted = false;
+  const auto advertised = linked_at_.find(pair->peer.address);
+  if (advertised != linked_at_.end() && advertised->second == pair->uid) linked_at_.erase(advertised);
+  counters_->Add(Counter::kLinksDown);
+  Event event{.type = EventType::kLinkDown, .reason = static_cast<uint8_t>(reason)};
+  event.uid = pair->uid;
+  event.session = connection.session;
+  Emit(event);
+  for (const uint64_t id : TargetsOf(*pair)) {
+    Target* target = FindTarget(id);
+    target->first_refused_us = 0;
+    Reconsider(*target, dial, now_us);
+  }
+}
+
+void ControlPlane::CloseForPeer(Connection& connection, LinkDownReason reason, DialTime dial,
+                                uint64_t now_us) {
+  const Uid uid = connection.peer.uid;
+  const bool awaited_ready = connection.phase == Phase::kAwaitReady;
+  const bool dialling = connection.dialled && connection.phase != Phase::kComplete;
+  LoseLink(connection, reason, dial, now_us);
+  CloseConnection(connection, Draining::kDrop, now_us);
+  if (dialling) DialFailed(connection, GatedReason::kHandshake, now_us);
+  if (awaited_ready) ReleaseHeldLink(uid, now_us);
+}
+
+void ControlPlane::BadInput(Connection& connection, BadInputReason reason, uint64_t now_us) {
+  // What a connection sends that is being closed anyway changes nothing.
+  const bool over = connection.phase == Phase::kClosing && connection.draining != Draining::kDeliver;
+  connection.draining = Draining::kUnreadable;
+  if (over) return;
+  counters_->Add(reason);
+  Event event{.type = EventType::kBadInput, .reason = static_cast<uint8_t>(reason)};
+  event.text = connection.remote;
+  Emit(event);
+  // A torn frame is what a crash leaves: the kernel's word that the peer may be gone, so it is dialled at once.
+  // Anything else will be sent wrongly again.
+  const bool torn = reason == BadInputReason::kTruncatedFrame;
+  CloseForPeer(connection, LinkDownReason::kBadInput, torn ? DialTime::kNow : DialTime::kBackoff, now_us);
+  connection.draining = Draining::kUnreadable;
+}
+
+bool ControlPlane::AwaitsReadyFrom(Uid uid) const {
+  for (const auto& [id, connection] : connections_) {
+    if (connection->phase == Phase::kAwaitReady && connection->peer.uid == uid) return true;
+  }
+  return false;
+}
+
+// A link that ended with goodbye(superseded) was held for the `ready` of its successor, which will not come now.
+void ControlPlane::ReleaseHeldLink(Uid uid, uint64_t now_us) {
+  const Pair* pair = FindPair(uid);
+  Connection* link = pair == nullptr ? nullptr : LinkOf(*pair);
+  if (link == nullptr || !link->held || AwaitsReadyFrom(uid)) return;
+  LoseLink(*link, LinkDownReason::kSuperseded, DialTime::kNow, now_us);
+  DestroyConnection(*link);
+}
+
+// After a `disconnect` that had to leave the link to a watch: closed once neither end watches the other.
+void ControlPlane::CloseIfUnwanted(Pair& pair, uint64_t now_us) {
+  Connection* link = LinkOf(pair);
+  if (link == nullptr || !pair.unwanted || pair.watched || link->beat_interval_ms != 0) return;
+  SayGoodbye(*link, GoodbyeReason::kUnwanted);
+  LoseLink(*link, LinkDownReason::kDisconnected, DialTime::kBackoff, now_us);
+  CloseConnection(*link, Draining::kDrop, now_us);
+}
+
+void ControlPlane::OnEnd(ConnectionId id, EndKind kind, uint64_t now_us) {
+  Collect();
+  Connection* connection = FindConnection(id);
+  if (connection == nullptr) return;
+  const Phase phase = connection->phase;
+  if (phase == Phase::kClosing) {
+    DestroyConnection(*connection);
+    return;
+  }
+  if (kind == EndKind::kEof && connection->reader.HasPartial()) {
+    BadInput(*connection, BadInputReason::kTruncatedFrame, now_us);
+    DestroyConnection(*connection);
+    return;
+  }
+  if (kind == EndKind::kEof && phase == Phase::kComplete && connection->peer_superseded) {
+    // Still the pair's link, for sending, until its successor completes.
+    connection->held = true;
+    const uint64_t drain_us = uint64_t{limits::kDrainTimeoutMs} * 1000;
+    deadlines_.Set({DeadlineKind::kConnection, id}, now_us + drain_us);
+    ReleaseHeldLink(connection->peer.uid, now_us);
+    return;
+  }
+  const LinkDownReason reason = kind == EndKind::kEof     ? LinkDownReason::kClosedByPeer
+                                : kind == EndKind::kReset ? LinkDownReason::kResetByPeer
+                                                          : LinkDownReason::kIoError;
+  CloseForPeer(*connection, reason, DialTime::kNow, now_us);
+  DestroyConnection(*connection);
+}
+
+void ControlPlane::OnConnectionDeadline(Connection& connection, uint64_t now_us) {
+  switch (connection.phase) {
+    case Phase::kConnecting:
+    case Phase::kHelloSent:
+      DialFailed(connection, GatedReason::kTimeout, now_us);
+      DestroyConnection(connection);
+      return;
+    case Phase::kAwaitHello:
+    case Phase::kAwaitReady:
+      BadInput(connection, BadInputReason::kHandshakeTimeout, now_us);
+      return;
+    case Phase::kComplete:
+      LoseLink(connection, LinkDownReason::kSuperseded, DialTime::kNow, now_us);
+      DestroyConnection(connection);
+      return;
+    case Phase::kClosing:
+      DestroyConnection(connection);
+      return;
+  }
+}
+
+void ControlPlane::OnDeadline(uint64_t now_us) {
+  Collect();
+  // Bounded: whatever fires may plan a new deadline, but none that is due already.
+  for (std::optional<DeadlineKey> key; (key = deadlines_.PopDue(now_us)).has_value();) Fire(*key, now_us);
+}
+
+void ControlPlane::Fire(const DeadlineKey& key, uint64_t now_us) {
+  switch (key.kind) {
+    case DeadlineKind::kConnection:
+      if (Connection* connection = FindConnection(key.id)) OnConnectionDeadline(*connection, now_us);
+      return;
+    case DeadlineKind::kDial:
+      if (Target* target = FindTarget(key.id)) StartDial(*target, now_us);
+      return;
+    case DeadlineKind::kBeat:
+      if (Connection* connection = FindConnection(key.id)) Beat(*connection, now_us);
+      return;
+    case DeadlineKind::kSilence:
+      if (Pair* pair = FindPair(key.id)) CheckSilence(*pair, now_us);
+      return;
+    case DeadlineKind::kWatchStart:
+      if (Pair* pair = FindPair(key.id); pair != nullptr && pair->watched) StartDetector(*pair, now_us);
+      return;
+  }
+}
+
+}  // namespace skein::core

@@ -1,0 +1,49 @@
+// Hello and hello ack: who is at the other end. Frozen from the first release: a later version may append
+// after the strings, which this one ignores.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "frame.h"
+
+namespace skein::core {
+
+// Where a node is dialled: a name or an IP literal without brackets.
+struct Endpoint {
+  std::string host;
+  uint16_t port = 0;
+
+  friend bool operator==(const Endpoint&, const Endpoint&) = default;
+  friend auto operator<=>(const Endpoint&, const Endpoint&) = default;
+};
+
+struct Hello {
+  uint16_t version_min = 0;
+  uint16_t version_max = 0;
+  Uid uid = 0;
+  // Number of this dial: 1 + the highest that either side has used for the pair, as far as known.
+  uint32_t dial = 0;
+  std::string cluster;
+  std::string node_id;
+  Endpoint bind;
+  Endpoint advertised;
+  // What the dialler dialled; echoed by the ack.
+  Endpoint dialed;
+};
+
+// Body of a hello. The caller has checked its own strings against the limits.
+std::vector<uint8_t> EncodeHelloBody(const Hello& hello);
+
+// Whether a body starts with the magic; all that is looked at before the CRC of a first frame.
+bool HasHelloMagic(Bytes body);
+
+// Empty when malformed: too short for its lengths, a length above its limit, text that is not UTF-8,
+// no uid, no dial number, versions the wrong way round, a lane other than control, nothing to dial.
+std::optional<Hello> DecodeHelloBody(Bytes body);
+
+// Strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool IsUtf8(Bytes text);
+
+}  // namespace skein::core
