@@ -1,0 +1,294 @@
+// Commands from JavaScript, effects of the control plane, and the life of one transport on the control thread.
+#include "node_host.h"
+
+#include <utility>
+
+#include "../core/limits.h"
+
+namespace skein::io {
+
+NodeHost::NodeHost(NodeOptions options, ControlThread* thread, JsLoop* js_loop, uint8_t* ring,
+                   uint32_t ring_bytes)
+    : options_(std::move(options)), thread_(thread), js_loop_(js_loop), ring_(ring, ring_bytes) {}
+
+NodeHost::~NodeHost() = default;
+
+// ------------------------------------------------------------------ JavaScript thread
+
+void NodeHost::Enqueue(Command command) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    commands_.push_back(std::move(command));
+  }
+  has_commands_.store(true, std::memory_order_release);
+  thread_->Wake();
+}
+
+void NodeHost::Start() {
+  thread_->Call([this] { thread_->Attach(shared_from_this()); });
+  Enqueue({.kind = CommandKind::kStart});
+}
+
+void NodeHost::Connect(const core::Endpoint& address, core::Uid uid) {
+  Enqueue({.kind = CommandKind::kConnect, .uid = uid, .address = address});
+}
+
+void NodeHost::Disconnect(const core::Endpoint& address) {
+  {
+    // At once, so that `send` says noLink from here on.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::erase_if(outlets_, [&address](const auto& entry) {
+      return entry.second.advertised == address || entry.second.dialled == address;
+    });
+  }
+  Enqueue({.kind = CommandKind::kDisconnect, .address = address});
+}
+
+SendResult NodeHost::Send(core::Uid uid, core::Bytes bytes) {
+  const uint64_t size = core::kOverheadBytes + bytes.size();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto outlet = outlets_.find(uid);
+    if (outlet == outlets_.end()) {
+      counters_.Add(core::Counter::kSendNoLink);
+      return SendResult::kNoLink;
+    }
+    const std::shared_ptr<Gate>& gate = outlet->second.gate;
+    if (gate->queued_bytes.load(std::memory_order_relaxed) + size > core::limits::kControlOutboxBytesMax) {
+      counters_.Add(core::Counter::kSendOutboxFull);
+      return SendResult::kOutboxFull;
+    }
+    gate->queued_bytes.fetch_add(size, std::memory_order_relaxed);
+    commands_.push_back(
+        {.kind = CommandKind::kSend, .uid = uid, .bytes = {bytes.begin(), bytes.end()}, .gate = gate});
+  }
+  has_commands_.store(true, std::memory_order_release);
+  thread_->Wake();
+  return SendResult::kSent;
+}
+
+void NodeHost::Watch(core::Uid uid, const core::Endpoint& address) {
+  Enqueue({.kind = CommandKind::kWatch, .uid = uid, .address = address});
+}
+
+void NodeHost::Unwatch(core::Uid uid) { Enqueue({.kind = CommandKind::kUnwatch, .uid = uid}); }
+
+void NodeHost::Probe(core::Uid uid, const core::Endpoint& address) {
+  Enqueue({.kind = CommandKind::kProbe, .uid = uid, .address = address});
+}
+
+void NodeHost::Quarantine(core::Uid uid, core::QuarantineReason reason) {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    outlets_.erase(uid);
+  }
+  Enqueue({.kind = CommandKind::kQuarantine, .uid = uid, .reason = reason});
+}
+
+void NodeHost::Close() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    outlets_.clear();
+  }
+  Enqueue({.kind = CommandKind::kClose});
+}
+
+void NodeHost::Abandon() {
+  thread_->Call([this] {
+    finished_ = true;
+    CloseListener();
+    sockets_.clear();
+    plane_.reset();
+    thread_->Detach(this);
+  });
+}
+
+void NodeHost::WakeAgain() {
+  if (!wake_pending_.exchange(true, std::memory_order_acq_rel)) js_loop_->Wake();
+}
+
+std::vector<HostPeer> NodeHost::Peers() {
+  std::vector<HostPeer> peers;
+  thread_->Call([this, &peers] {
+    if (plane_ == nullptr) return;
+    for (core::PeerStatus& status : plane_->Peers(thread_->Now())) peers.push_back({std::move(status)});
+  });
+  const std::lock_guard<std::mutex> lock(mutex_);
+  for (HostPeer& peer : peers) {
+    const auto outlet = outlets_.find(peer.status.uid);
+    if (outlet != outlets_.end()) peer.outbox_bytes = outlet->second.gate->queued_bytes.load();
+  }
+  return peers;
+}
+
+// ------------------------------------------------------------------ control thread
+
+void NodeHost::RunCommands(uint64_t now_us) {
+  if (!has_commands_.exchange(false, std::memory_order_acquire)) return;
+  std::vector<Command> commands;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    commands.swap(commands_);
+  }
+  for (Command& command : commands) {
+    // While the host to listen on is being resolved there is nobody to do what is asked; except to close.
+    if (resolve_ != nullptr && command.kind != CommandKind::kClose) {
+      early_.push_back(std::move(command));
+    } else {
+      Run(command, now_us);
+    }
+  }
+}
+
+void NodeHost::RunEarlyCommands(uint64_t now_us) {
+  for (const Command& command : std::exchange(early_, {})) Run(command, now_us);
+}
+
+void NodeHost::Run(const Command& command, uint64_t now_us) {
+  if (command.kind == CommandKind::kStart) return Listen();
+  if (command.kind == CommandKind::kClose) {
+    closing_ = true;
+    CloseListener();
+    if (plane_ != nullptr) plane_->Close(now_us);
+    return;
+  }
+  const auto uncounted = core::kOverheadBytes + command.bytes.size();
+  if (plane_ != nullptr) {
+    switch (command.kind) {
+      case CommandKind::kConnect:
+        plane_->Connect(command.address, command.uid, now_us);
+        break;
+      case CommandKind::kDisconnect:
+        plane_->Disconnect(command.address, now_us);
+        break;
+      case CommandKind::kSend:
+        plane_->Send(command.uid, command.bytes, now_us);
+        break;
+      case CommandKind::kWatch:
+        plane_->Watch(command.uid, command.address, now_us);
+        break;
+      case CommandKind::kUnwatch:
+        plane_->Unwatch(command.uid, now_us);
+        break;
+      case CommandKind::kProbe:
+        plane_->Probe(command.uid, command.address, now_us);
+        break;
+      case CommandKind::kQuarantine:
+        plane_->Quarantine(command.uid, command.reason, now_us);
+        break;
+      case CommandKind::kStart:
+      case CommandKind::kClose:
+        break;
+    }
+  }
+  // From here on the socket's own queue counts it.
+  if (command.gate != nullptr) command.gate->queued_bytes.fetch_sub(uncounted, std::memory_order_relaxed);
+}
+
+void NodeHost::OnPaused(uint64_t gap_us) {
+  if (plane_ != nullptr) plane_->OnPaused(gap_us);
+}
+
+void NodeHost::OnDeadline(uint64_t now_us) {
+  if (plane_ != nullptr) plane_->OnDeadline(now_us);
+}
+
+void NodeHost::Settle(uint64_t now_us) {
+  for (const auto& [id, reason] : std::exchange(failed_connects_, {})) {
+    plane_->OnConnectFailed(id, reason, now_us);
+  }
+  for (const core::ConnectionId id : std::exchange(dirty_, {})) {
+    if (Socket* socket = FindSocket(id)) socket->Flush();
+  }
+  MaybeFinish();
+  if (!std::exchange(wake_wanted_, false)) return;
+  if (wake_pending_.exchange(true, std::memory_order_acq_rel)) return;
+  counters_.Add(core::Counter::kWakeups);
+  js_loop_->Wake();
+}
+
+void NodeHost::MaybeFinish() {
+  if (!closing_ || finished_ || resolve_ != nullptr) return;
+  if (plane_ != nullptr && !(plane_->Drained() && sockets_.empty())) return;
+  finished_ = true;
+  plane_.reset();
+  Emit({.type = core::EventType::kClosed});
+}
+
+Socket* NodeHost::FindSocket(core::ConnectionId id) const {
+  const auto entry = sockets_.find(id);
+  return entry == sockets_.end() ? nullptr : entry->second.get();
+}
+
+// ------------------------------------------------------------------ effects
+
+void NodeHost::Dial(core::ConnectionId id, const core::Endpoint& to) {
+  auto socket = std::make_unique<Socket>(thread_->Loop(), this, id);
+  Socket* dialling = socket.get();
+  sockets_[id] = std::move(socket);
+  dialling->Connect(to);
+}
+
+uint64_t NodeHost::Write(core::ConnectionId id, core::Bytes head, core::Bytes body) {
+  Socket* socket = FindSocket(id);
+  return socket == nullptr ? 0 : socket->Write(head, body);
+}
+
+uint64_t NodeHost::WrittenBytes(core::ConnectionId id) const {
+  const Socket* socket = FindSocket(id);
+  return socket == nullptr ? 0 : socket->WrittenBytes();
+}
+
+void NodeHost::Shutdown(core::ConnectionId id) {
+  if (Socket* socket = FindSocket(id)) socket->Shutdown();
+}
+
+void NodeHost::Destroy(core::ConnectionId id) { sockets_.erase(id); }
+
+bool NodeHost::Emit(const core::Event& event) {
+  if (event.type == core::EventType::kLinkUp) OpenOutlet(event);
+  if (event.type == core::EventType::kLinkDown) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    outlets_.erase(event.uid);
+  }
+  wake_wanted_ = true;
+  if (ring_.Put(event)) return true;
+  if (event.type != core::EventType::kMessage) counters_.Add(core::Counter::kEventsDropped);
+  return false;
+}
+
+void NodeHost::OpenOutlet(const core::Event& link_up) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  Outlet& outlet = outlets_[link_up.uid];
+  if (outlet.gate == nullptr) outlet.gate = std::make_shared<Gate>();
+  outlet.advertised = link_up.peer->address;
+  outlet.dialled = link_up.address == nullptr ? core::Endpoint{} : *link_up.address;
+  if (Socket* socket = FindSocket(link_up.connection)) socket->AttachGate(outlet.gate);
+}
+
+uint32_t NodeHost::LoopAgeMs(uint64_t now_us) { return js_loop_->PingAndAge(thread_->AwakeUs(now_us)); }
+
+// ------------------------------------------------------------------ sockets
+
+void NodeHost::OnSocketConnected(Socket& socket) {
+  const uint64_t now_us = thread_->Now();
+  plane_->OnConnected(socket.Id(), now_us);
+}
+
+void NodeHost::OnSocketData(Socket& socket, core::Bytes bytes) {
+  const uint64_t now_us = thread_->Now();
+  plane_->OnData(socket.Id(), bytes, now_us);
+}
+
+void NodeHost::OnSocketEnd(Socket& socket, core::EndKind kind) {
+  const uint64_t now_us = thread_->Now();
+  plane_->OnEnd(socket.Id(), kind, now_us);
+}
+
+void NodeHost::OnSocketDirty(Socket& socket) { dirty_.push_back(socket.Id()); }
+
+void NodeHost::OnSocketConnectFailed(Socket& socket, core::GatedReason reason) {
+  failed_connects_.emplace_back(socket.Id(), reason);
+}
+
+}  // namespace skein::io
