@@ -1,0 +1,25 @@
+// The addon's exports. Context-aware: everything per environment hangs off EnvState.
+#include "napi_headers.h"
+
+#include "core_bindings.h"
+#include "env_state.h"
+#include "transport_wrap.h"
+
+namespace {
+
+// Of event records, codes and arguments; changes together with `ADDON_LAYOUT` in src/transport/native/addon.ts.
+constexpr int kLayout = 1;
+
+Napi::Object Init(Napi::Env env, Napi::Object exports) {
+  if (skein::binding::EnvState::Create(env) == nullptr) return exports;
+  exports.Set("NativeTransport", skein::binding::TransportWrap::Define(env));
+  exports.Set("layout", Napi::Number::New(env, kLayout));
+  Napi::Object core = Napi::Object::New(env);
+  skein::binding::DefineCore(env, core);
+  exports.Set("core", core);
+  return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(skein, Init)

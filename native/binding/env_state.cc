@@ -1,0 +1,58 @@
+// Wake-ups from the control thread, and the end of an environment with transports still open.
+#include "env_state.h"
+
+#include <algorithm>
+
+#include "transport_wrap.h"
+
+namespace skein::binding {
+
+// Freed by the cleanup hook, not by a finalizer: libuv still needs the handle when finalizers run.
+void KeepForCleanupHook(Napi::Env, EnvState*) {}
+
+EnvState* EnvState::Create(Napi::Env env) {
+  uv_loop_t* loop = nullptr;
+  auto* state = new EnvState(env);
+  const auto on_turn = [](void* data) { static_cast<EnvState*>(data)->OnTurn(); };
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok || state->loop_.Open(loop, on_turn, state) != 0) {
+    delete state;
+    Napi::Error::New(env, "no event loop").ThrowAsJavaScriptException();
+    return nullptr;
+  }
+  const auto on_cleanup = [](napi_async_cleanup_hook_handle hook, void* data) {
+    static_cast<EnvState*>(data)->OnCleanup(hook);
+  };
+  napi_add_async_cleanup_hook(env, on_cleanup, state, &state->hook_);
+  env.SetInstanceData<EnvState, &KeepForCleanupHook>(state);
+  return state;
+}
+
+void EnvState::Add(TransportWrap* transport) {
+  open_.push_back(transport);
+  loop_.Hold();
+}
+
+void EnvState::Remove(TransportWrap* transport) {
+  if (std::erase(open_, transport) != 0) loop_.Unhold();
+}
+
+void EnvState::OnTurn() {
+  // A sink may close transports, so the list is copied; one that is gone by then has no wake to take.
+  const std::vector<TransportWrap*> woken = open_;
+  for (TransportWrap* transport : woken) {
+    if (std::ranges::find(open_, transport) != open_.end()) transport->OnWake();
+  }
+}
+
+void EnvState::OnCleanup(napi_async_cleanup_hook_handle hook) {
+  hook_ = hook;
+  while (!open_.empty()) open_.back()->Abandon();
+  const auto on_closed = [](void* data) {
+    auto* state = static_cast<EnvState*>(data);
+    napi_remove_async_cleanup_hook(state->hook_);
+    delete state;
+  };
+  loop_.Close(on_closed, this);
+}
+
+}  // namespace skein::binding

@@ -1,0 +1,38 @@
+// What one JavaScript environment (main thread or worker) owns in the addon: its loop handle and its open transports.
+// Ended by an async cleanup hook: transports leave the control thread first, then the handle closes, then it is freed.
+#pragma once
+
+#include "napi_headers.h"
+
+#include <vector>
+
+#include "../io/js_loop.h"
+
+namespace skein::binding {
+
+class TransportWrap;
+
+class EnvState {
+ public:
+  // Registers itself with the environment; null with a pending exception when that fails.
+  static EnvState* Create(Napi::Env env);
+  static EnvState* Of(Napi::Env env) { return env.GetInstanceData<EnvState>(); }
+
+  io::JsLoop* Loop() { return &loop_; }
+  // A transport that runs on the control thread. Keeps the process alive until it is removed.
+  void Add(TransportWrap* transport);
+  void Remove(TransportWrap* transport);
+
+ private:
+  explicit EnvState(napi_env env) : env_(env) {}
+
+  void OnTurn();
+  void OnCleanup(napi_async_cleanup_hook_handle hook);
+
+  napi_env env_;
+  io::JsLoop loop_;
+  std::vector<TransportWrap*> open_;
+  napi_async_cleanup_hook_handle hook_ = nullptr;
+};
+
+}  // namespace skein::binding
