@@ -39,6 +39,14 @@ export const CONTROL_LINK_LIMITS = {
   inboxBytesMax: 64 * 1024 * 1024,
 } as const
 
+/** What only the native transport has. */
+export const NATIVE_LIMITS = {
+  /** Ring of events from the control thread, per transport; a power of two. More than fits waits behind it (`inboxBytesMax`). */
+  ringBytes: 256 * 1024,
+  /** Batches handed to the sink in one turn of the loop before other work gets its turn. */
+  drainRoundsMax: 64,
+} as const
+
 /** Protocol versions spoken. */
 export const PROTOCOL_VERSION_MIN = 1
 export const PROTOCOL_VERSION_MAX = 1
