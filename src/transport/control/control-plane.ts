@@ -6,34 +6,23 @@
 import type { Address, Uid } from '../../core/address.js'
 import { SkeinError } from '../../errors.js'
 import {
-  decodeFrame,
   encodeFrame,
   FRAME_HEADER_BYTES,
   FRAME_OVERHEAD_BYTES,
   FrameKind,
-  frameCrcMatches,
   GoodbyeReason,
-  isFrameKind,
-  Lane,
 } from '../../wire/frame.js'
-import { hasHelloMagic } from '../../wire/hello.js'
 import { CONTROL_LINK_LIMITS, TRANSPORT_LIMITS } from '../limits.js'
-import type {
-  BadInputReason,
-  PeerStatus,
-  QuarantineReason,
-  SendResult,
-  TransportCounters,
-} from '../transport.js'
+import type { PeerStatus, QuarantineReason, SendResult, TransportCounters } from '../transport.js'
 import { Beats } from './beats.js'
-import { Connection } from './connection.js'
-import { Deadline } from './deadlines.js'
+import { ConnectionTable } from './connection-table.js'
 import { Dialler } from './dialler.js'
 import { Handshake } from './handshake.js'
 import type { ConnectionId, Effect, Input } from './io.js'
 import { Links } from './links.js'
 import { type Peer, PeerTable } from './peers.js'
 import { type ControlPlaneOptions, PlaneContext } from './plane-context.js'
+import { SocketInputs } from './socket-inputs.js'
 import { Watcher } from './watcher.js'
 
 export type { ControlPlaneOptions } from './plane-context.js'
@@ -48,40 +37,45 @@ export class ControlPlane {
   private readonly watcher: Watcher
   private readonly links: Links
   private readonly handshake: Handshake
-  private readonly connections = new Map<ConnectionId, Connection>()
-  private lastConnectionId = 0
+  private readonly connections: ConnectionTable
+  private readonly sockets: SocketInputs
   private lastTurnMs = 0
   /** After a pause of our own: nothing fires before the sockets have been read. */
   private held = false
 
   constructor(options: ControlPlaneOptions) {
-    this.context = new PlaneContext(options)
-    this.peerTable = new PeerTable(this.context.counters)
-    this.dialler = new Dialler(this.context, this.peerTable, {
-      newConnectionId: () => this.newConnectionId(),
-      register: (connection) => this.connections.set(connection.id, connection),
-      forget: (connection) => this.forget(connection),
-      onDialDeadline: (connection) => this.onConnectionDeadline(connection),
-      onGone: (watch) => this.watcher.onGone(watch),
-    })
-    this.watcher = new Watcher(this.context, (target) => this.dialler.schedule(target))
-    const beats = new Beats(this.context)
-    this.links = new Links(this.context, this.peerTable, this.dialler, this.watcher, beats, (uid) =>
-      this.hasPendingHandshake(uid),
+    const context = new PlaneContext(options)
+    this.context = context
+    this.peerTable = new PeerTable(context.counters)
+    this.connections = new ConnectionTable(context, (connection) => this.sockets.onDeadline(connection))
+    this.dialler = new Dialler(context, this.peerTable, this.connections, (watch) =>
+      this.watcher.onGone(watch),
     )
-    this.handshake = new Handshake(
-      this.context,
+    this.watcher = new Watcher(context, (target) => this.dialler.schedule(target))
+    this.links = new Links(
+      context,
+      this.peerTable,
+      this.dialler,
+      this.watcher,
+      new Beats(context),
+      this.connections,
+    )
+    this.handshake = new Handshake(context, this.peerTable, this.dialler, this.links, (connection, reason) =>
+      this.sockets.closeForBadInput(connection, reason),
+    )
+    this.sockets = new SocketInputs(
+      context,
+      this.connections,
       this.peerTable,
       this.dialler,
       this.links,
-      (connection, reason) => this.closeForBadInput(connection, reason),
+      this.handshake,
     )
   }
 
   /** A fresh name for a socket that the adapter has accepted. */
   newConnectionId(): ConnectionId {
-    this.lastConnectionId += 1
-    return this.lastConnectionId
+    return this.connections.newId()
   }
 
   /** Sockets not yet closed; 0 after `shutdown` means that nothing is left to wait for. */
@@ -206,35 +200,11 @@ export class ControlPlane {
       case 'shutdown':
         return this.onShutdown()
       case 'accepted':
-        return this.onAccepted(input.connection, input.remote)
+        return this.sockets.onAccepted(input.connection, input.remote)
       case 'inboxFull':
         return this.onInboxFull(input.uid)
       default:
-        return this.onSocket(input)
-    }
-  }
-
-  private onSocket(
-    input: Extract<Input, { type: 'opened' | 'failed' | 'data' | 'ended' | 'closed' | 'written' }>,
-  ): void {
-    const connection = this.connections.get(input.connection)
-    if (connection === undefined) return
-    switch (input.type) {
-      case 'data':
-        return this.onData(connection, input.bytes)
-      case 'written':
-        return connection.noteWritten(input.bytes)
-      case 'opened':
-        if (connection.phase === 'connecting') this.handshake.onOpened(connection)
-        return
-      case 'failed':
-        this.forget(connection)
-        if (connection.phase === 'connecting') this.dialler.onFailure(connection, input.reason)
-        return
-      case 'ended':
-        return this.onEnded(connection)
-      case 'closed':
-        return this.onClosed(connection, input.how)
+        return this.sockets.onSocket(input)
     }
   }
 
@@ -299,7 +269,7 @@ export class ControlPlane {
     this.peerTable.quarantine(uid, reason)
     this.onUnwatch(uid)
     this.dialler.forgetUid(uid)
-    for (const connection of this.connections.values()) {
+    for (const connection of this.connections.all()) {
       if (connection.hello?.uid !== uid) continue
       if (connection.phase === 'superseded') connection.phase = 'closing'
       else if (connection.phase !== 'closing') this.links.sayQuarantined(connection, uid, reason)
@@ -310,10 +280,10 @@ export class ControlPlane {
     if (this.context.closing) return
     this.context.closing = true
     this.dialler.scheduleAll()
-    for (const connection of this.connections.values()) {
+    for (const connection of this.connections.all()) {
       switch (connection.phase) {
         case 'connecting':
-          this.destroy(connection)
+          this.connections.destroy(connection)
           break
         case 'awaitHello':
           this.handshake.refuse(connection, 'shuttingDown')
@@ -327,151 +297,12 @@ export class ControlPlane {
     }
   }
 
-  private onAccepted(id: ConnectionId, remote: string): void {
-    const { context } = this
-    context.counters.accepts += 1
-    let pending = 0
-    for (const connection of this.connections.values()) if (connection.pendingInbound) pending += 1
-    if (pending >= TRANSPORT_LIMITS.pendingHandshakesMax || context.closing) {
-      if (!context.closing) context.countBadInput(remote, 'tooManyConnections')
-      context.push({ type: 'destroy', connection: id })
-      return
-    }
-    const connection = new Connection(id, remote, 'awaitHello', (self) => {
-      return new Deadline(() => this.onConnectionDeadline(self))
-    })
-    connection.pendingInbound = true
-    this.connections.set(id, connection)
-    context.deadlines.set(connection.deadline, context.nowMs + TRANSPORT_LIMITS.handshakeTimeoutMs)
-  }
-
   private onInboxFull(uid: Uid): void {
     const link = this.peerTable.get(uid)?.link
     if (link === undefined) return
     this.context.counters.inboxFull += 1
     this.context.closeGracefully(link, 'closing')
     this.links.down(link, 'ioError', false)
-  }
-
-  private onData(connection: Connection, bytes: Uint8Array): void {
-    this.context.counters.bytesIn += bytes.length
-    if (connection.unreadable) return
-    connection.buffer.push(bytes)
-    while (!connection.unreadable) {
-      const complete = connection.peer !== undefined
-      const { controlFrameBytesMax, helloFrameBytesMax } = TRANSPORT_LIMITS
-      const step = connection.buffer.next(complete ? controlFrameBytesMax : helloFrameBytesMax)
-      if (step === undefined) return
-      if (typeof step === 'string') return this.closeForBadInput(connection, step)
-      this.context.counters.framesIn += 1
-      this.onFrame(connection, step)
-    }
-  }
-
-  private onFrame(connection: Connection, bytes: Uint8Array): void {
-    if (connection.phase === 'closing') return this.dropFrame(connection, bytes)
-    if (connection.phase === 'awaitHello' && !hasHelloMagic(bytes.subarray(FRAME_HEADER_BYTES))) {
-      return this.closeForBadInput(connection, 'badMagic')
-    }
-    if (!frameCrcMatches(bytes)) return this.closeForBadInput(connection, 'badCrc')
-    const frame = decodeFrame(bytes)
-    if (!isFrameKind(frame.kind)) return this.closeForBadInput(connection, 'unknownKind')
-    if (frame.lane !== Lane.control) return this.closeForBadInput(connection, 'unexpectedFrame')
-    switch (connection.phase) {
-      case 'awaitHello':
-        return this.handshake.onHelloFrame(connection, frame)
-      case 'awaitReady':
-        return this.handshake.onReadyFrame(connection, frame)
-      case 'helloSent':
-        return this.handshake.onAnswerFrame(connection, frame)
-      default: {
-        const outcome = this.links.onFrame(connection, frame)
-        if (outcome !== 'ok') this.closeForBadInput(connection, outcome)
-      }
-    }
-  }
-
-  /** Nothing is delivered from a connection that is no link, or no longer; but it is counted. */
-  private dropFrame(connection: Connection, bytes: Uint8Array): void {
-    const uid = connection.hello?.uid
-    const { counters } = this.context
-    if (uid !== undefined && this.peerTable.quarantineReason(uid) !== undefined)
-      counters.quarantinedFramesDropped += 1
-    else if (bytes[4] === FrameKind.message) counters.messagesDropped += 1
-  }
-
-  private onEnded(connection: Connection): void {
-    const { phase } = connection
-    if (phase === 'closing' || phase === 'superseded') return
-    if (connection.buffer.byteLength > 0) this.context.countBadInput(connection.remote, 'truncatedFrame')
-    if (phase === 'linked' && connection.buffer.byteLength === 0) return this.links.onEnded(connection)
-    this.context.closeGracefully(connection, 'closing')
-    if (phase === 'linked') this.links.down(connection, 'badInput', true)
-    if (phase === 'helloSent') this.dialler.onFailure(connection, 'handshake')
-  }
-
-  private onClosed(connection: Connection, how: 'closed' | 'reset' | 'error'): void {
-    this.forget(connection)
-    const reasons = { closed: 'closedByPeer', reset: 'resetByPeer', error: 'ioError' } as const
-    switch (connection.phase) {
-      case 'connecting':
-        return this.dialler.onFailure(connection, 'unreachable')
-      case 'helloSent':
-        return this.dialler.onFailure(connection, 'handshake')
-      case 'linked':
-        return this.links.down(connection, connection.supersededByPeer ? 'superseded' : reasons[how], true)
-      default:
-    }
-  }
-
-  private onConnectionDeadline(connection: Connection): void {
-    switch (connection.phase) {
-      case 'connecting':
-        this.destroy(connection)
-        return this.dialler.onFailure(connection, 'timeout')
-      case 'helloSent':
-        this.context.closeGracefully(connection, 'closing')
-        return this.dialler.onFailure(connection, 'timeout')
-      case 'awaitHello':
-      case 'awaitReady':
-        return this.closeForBadInput(connection, 'handshakeTimeout')
-      case 'linked':
-        // Its successor never completed.
-        this.context.closeGracefully(connection, 'closing')
-        return this.links.down(connection, 'superseded', true)
-      default:
-        return this.destroy(connection)
-    }
-  }
-
-  private closeForBadInput(connection: Connection, reason: BadInputReason): void {
-    const { phase } = connection
-    connection.unreadable = true
-    connection.buffer.clear()
-    // What a connection in drain sends changes nothing, and its end is under way.
-    if (phase === 'closing') return
-    this.context.countBadInput(connection.remote, reason)
-    this.context.closeGracefully(connection, 'closing')
-    if (phase === 'linked') this.links.down(connection, 'badInput', false)
-    if (phase === 'helloSent') this.dialler.onFailure(connection, 'handshake')
-  }
-
-  private destroy(connection: Connection): void {
-    this.context.push({ type: 'destroy', connection: connection.id })
-    this.forget(connection)
-  }
-
-  private forget(connection: Connection): void {
-    this.connections.delete(connection.id)
-    this.context.deadlines.clear(connection.deadline)
-    if (connection.beatDeadline !== undefined) this.context.deadlines.clear(connection.beatDeadline)
-  }
-
-  private hasPendingHandshake(uid: Uid): boolean {
-    for (const connection of this.connections.values()) {
-      if (connection.phase === 'awaitReady' && connection.hello?.uid === uid) return true
-    }
-    return false
   }
 }
 

@@ -4,9 +4,9 @@
  */
 import { type Address, formatAddress, type Uid } from '../../core/address.js'
 import { CONTROL_LINK_LIMITS, TRANSPORT_LIMITS } from '../limits.js'
-import { Connection } from './connection.js'
-import { Deadline } from './deadlines.js'
-import type { ConnectionId, DialFailure } from './io.js'
+import type { Connection } from './connection.js'
+import type { ConnectionTable } from './connection-table.js'
+import type { DialFailure } from './io.js'
 import type { Peer, PeerTable } from './peers.js'
 import type { PlaneContext } from './plane-context.js'
 import { type Probe, Target } from './targets.js'
@@ -18,21 +18,15 @@ interface Want {
   readonly notBeforeMs: number
 }
 
-export interface DiallerHooks {
-  newConnectionId(): ConnectionId
-  register(connection: Connection): void
-  forget(connection: Connection): void
-  onDialDeadline(connection: Connection): void
-  onGone(watch: Watch): void
-}
-
 export class Dialler {
   private readonly targets = new Map<string, Target>()
 
   constructor(
     private readonly context: PlaneContext,
     private readonly peers: PeerTable,
-    private readonly hooks: DiallerHooks,
+    private readonly connections: ConnectionTable,
+    /** Raises `gone` about a watched peer. */
+    private readonly onGone: (watch: Watch) => void,
   ) {}
 
   get(address: Address): Target | undefined {
@@ -214,7 +208,7 @@ export class Dialler {
       this.context.emit({ type: 'probed', uid: probed, outcome: probed === uid ? 'alive' : 'gone' })
     }
     for (const watch of target.watches.values()) {
-      if (watch.uid !== uid && watch.wantsDial) this.hooks.onGone(watch)
+      if (watch.uid !== uid && watch.wantsDial) this.onGone(watch)
     }
   }
 
@@ -251,27 +245,19 @@ export class Dialler {
 
   private dial(target: Target, expected: Uid | undefined): void {
     const { context } = this
-    const id = this.hooks.newConnectionId()
-    const connection = new Connection(id, target.key, 'connecting', (self) => {
-      return new Deadline(() => this.hooks.onDialDeadline(self))
-    })
-    connection.target = target
-    connection.expected = expected
+    const connection = this.connections.addDial(target, expected)
     target.dialing = connection
     target.lastDialMs = context.nowMs
     for (const probe of target.probes.values()) probe.dialed = true
-    this.hooks.register(connection)
     context.counters.dials += 1
     context.deadlines.clear(target.deadline)
-    context.deadlines.set(connection.deadline, context.nowMs + context.options.dial.connectTimeoutMs)
-    context.push({ type: 'dial', connection: id, address: target.address })
+    context.push({ type: 'dial', connection: connection.id, address: target.address })
   }
 
   private abandon(target: Target, connection: Connection): void {
     target.dialing = undefined
     this.context.counters.dialsAbandoned += 1
-    this.context.push({ type: 'destroy', connection: connection.id })
-    this.hooks.forget(connection)
+    this.connections.destroy(connection)
   }
 
   /** Gives up a dial whose hello is out, because nobody wants its outcome any more. */
@@ -327,7 +313,7 @@ export class Dialler {
     let owed = this.onRefusedProbes(target)
     for (const watch of target.watches.values()) {
       if (!watch.wantsDial || !watch.peer.heard || watch.goneRaised) continue
-      if (confirmed) this.hooks.onGone(watch)
+      if (confirmed) this.onGone(watch)
       else owed = true
     }
     return owed ? confirmGoneMs : undefined

@@ -18,6 +18,7 @@ import { TRANSPORT_LIMITS } from '../limits.js'
 import type { LinkDownReason, PeerHello, QuarantineReason } from '../transport.js'
 import type { Beats } from './beats.js'
 import { type Connection, compareLinks } from './connection.js'
+import type { ConnectionTable } from './connection-table.js'
 import type { Dialler } from './dialler.js'
 import type { Peer, PeerTable } from './peers.js'
 import type { PlaneContext } from './plane-context.js'
@@ -33,8 +34,7 @@ export class Links {
     private readonly dialler: Dialler,
     private readonly watcher: Watcher,
     private readonly beats: Beats,
-    /** Whether an accepted handshake with this uid still waits for its `ready`. */
-    private readonly awaitsReady: (uid: Uid) => boolean,
+    private readonly connections: ConnectionTable,
   ) {}
 
   /** Whether a link `(dial, dialler's uid)` would take the place of the pair's present one. */
@@ -93,7 +93,7 @@ export class Links {
   /** The peer's FIN on a complete connection. */
   onEnded(connection: Connection): void {
     const uid = connection.peer!.uid
-    if (connection.supersededByPeer && this.awaitsReady(uid)) {
+    if (connection.supersededByPeer && this.connections.awaitsReady(uid)) {
       // Its successor is about to complete; until then this socket still carries what we send.
       const { deadlines, nowMs } = this.context
       deadlines.set(connection.deadline, nowMs + TRANSPORT_LIMITS.drainTimeoutMs)
