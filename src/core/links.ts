@@ -61,12 +61,13 @@ export class Links {
     link.vectorSent = true
   }
 
-  /** The transport did not take what we sent: start this link's bookkeeping over. */
+  /**
+   * The transport did not take what we sent, so the peer may lack it: nothing is pushed on this link until vectors
+   * have been exchanged anew, at the next comparison of digests. At once would be a loop without time passing.
+   */
   sendFailed(uid: Uid): void {
     const link = this.links.get(uid)
-    if (link === undefined) return
-    link.cursor = undefined
-    link.vectorSent = false
+    if (link !== undefined) link.cursor = undefined
   }
 
   receiveVector(from: Uid, vector: VectorList, reply: boolean): void {
@@ -97,7 +98,7 @@ export class Links {
     for (const link of this.links.values()) {
       if (!this.mayTalk(link.peer.uid)) continue
       if (!link.vectorSent) this.sendVector(link, link.vectorOwed)
-      else if (this.env.nowMs - link.lastPushMs >= this.env.settings.pushIntervalMinMs) this.push(link)
+      else if (this.env.nowMs >= link.lastPushMs + this.env.settings.pushIntervalMinMs) this.push(link)
     }
   }
 

@@ -142,8 +142,8 @@ export class Observation {
     if (sighting.silent || (sighting.gone && !expected)) return 'unreachable'
     if (sighting.stalledSinceMs === undefined) return undefined
     // A dead application must not live for ever behind a native thread that answers.
-    const stalledMs = this.env.nowMs - sighting.stalledSinceMs
-    return stalledMs >= this.env.settings.maxLoopStallMs ? 'unreachable' : 'stalled'
+    const deadMs = sighting.stalledSinceMs + this.env.settings.maxLoopStallMs
+    return this.env.nowMs >= deadMs ? 'unreachable' : 'stalled'
   }
 }
 

@@ -40,3 +40,10 @@ export function forkRandom(random: Random): Random {
 export function randomInteger(random: Random, min: number, max: number): number {
   return min + Math.floor(random() * (max - min + 1))
 }
+
+/** One of `items`, uniformly. Throws when there is none: a bug of the caller. */
+export function pick<T>(random: Random, items: readonly T[]): T {
+  const item = items[randomInteger(random, 0, items.length - 1)]
+  if (item === undefined) throw new Error('pick: nothing to pick from')
+  return item
+}

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { makeUid } from '../../src/core/address.js'
 import { manual } from '../../src/core/downing.js'
 import { TestMachines } from './machines.js'
 
@@ -123,6 +124,24 @@ describe('membership machine', () => {
       expect(n.machine.state().unreachable).toEqual([])
     }
     expect(nodes[0]?.events.some((e) => e.type === 'linkDegraded')).toBe(true)
+  })
+
+  it('ends when a member says that this incarnation is quarantined there, and ignores strangers who say so', () => {
+    const net = new TestMachines({ downing: manual() })
+    const nodes = net.form(3)
+    const [first, second, lost] = nodes as [(typeof nodes)[0], (typeof nodes)[0], (typeof nodes)[0]]
+    net.cut(first, lost)
+    net.cut(second, lost)
+    net.run(2000)
+    net.input(first, { type: 'down', uid: lost.self.uid })
+    net.runUntil(() => second.quarantined.has(lost.self.uid), 3000)
+    const stranger = { uid: makeUid(1, 1), address: { host: '10.9.9.9', port: 1 } }
+    net.input(lost, { type: 'quarantinedBy', ...stranger, reason: 'removedAfterDown' })
+    expect(lost.terminated).toBeUndefined()
+    net.heal(first, lost)
+    net.runUntil(() => lost.terminated !== undefined, 2000)
+    expect(lost.terminated).toBe('quarantined')
+    expect(lost.events.filter((e) => e.type === 'thisNodeQuarantined')).toHaveLength(1)
   })
 
   it('skips a stalled leader, names it as a blocker, and takes it back', () => {
