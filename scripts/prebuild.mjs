@@ -1,16 +1,17 @@
 // Puts the built addon where the package ships it, stripped, after checking that it will load elsewhere: no glibc newer
-// than GLIBC_MAX, no shared libstdc++ or libgcc. Linux only; needs binutils.
+// than GLIBC_MAX, no shared libstdc++. Linux only; needs binutils.
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { binaryPath, prebuildPath } from './native-paths.mjs'
 
-/** glibc 2.34: Debian 12, Ubuntu 22.04, RHEL 9 and everything later. */
-const GLIBC_MAX = [2, 34]
-/** What every glibc system with Node has. */
+/** The glibc of the oldest system that a binary built here is meant for: Debian 12. */
+const GLIBC_MAX = [2, 36]
+/** What every glibc system with Node has: Node itself links these. */
 const LIBRARIES_ALLOWED = new Set([
   'libc.so.6',
+  'libgcc_s.so.1',
   'libm.so.6',
   'libpthread.so.0',
   'libdl.so.2',
