@@ -55,6 +55,7 @@ export class Joining {
   }
 
   ack(from: Uid): void {
+    if (this.done) return this.askAgain(from)
     if (this.phase !== 'seeking' || !this.linked.has(from)) return
     this.phase = 'asking'
     this.target = from
@@ -108,6 +109,13 @@ export class Joining {
     const founding =
       this.isFirstSeed() && this.phase === 'seeking' ? this.startedMs + settings.seedNodeTimeoutMs : undefined
     return earliest(this.retryAtMs, this.startedMs + settings.joinTimeoutMs, founding)
+  }
+
+  /** Admitted by members that did not live to tell the others: a newcomer asks again, one that is up is known to all. */
+  private askAgain(from: Uid): void {
+    const status = this.env.selfEntry?.status
+    if (status !== 'joining' && status !== 'weaklyUp') return
+    this.env.send(from, { type: 'join', roles: this.env.settings.roles })
   }
 
   private ask(): void {

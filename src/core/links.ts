@@ -15,8 +15,13 @@ interface Link {
   vectorSent: boolean
   /** The peer sent its vector before we knew it as a member. */
   vectorOwed: boolean
+  /** When it did; what it was told since, if anything, is not repeated before the next comparison of digests. */
+  owedSinceMs: number
   lastPushMs: number
 }
+
+/** Longer than the word of an admission takes to spread. */
+const STRANGER_AFTER_MS = 2000
 
 type VectorList = readonly (readonly [Uid, number])[]
 
@@ -45,6 +50,7 @@ export class Links {
       cursor: undefined,
       vectorSent: false,
       vectorOwed: false,
+      owedSinceMs: 0,
       lastPushMs: Number.NEGATIVE_INFINITY,
     })
   }
@@ -74,6 +80,7 @@ export class Links {
     const link = this.links.get(from)
     if (link === undefined) return
     if (this.env.state.living(from) === undefined || !this.env.isMember) {
+      if (!link.vectorOwed) link.owedSinceMs = this.env.nowMs
       link.vectorOwed = true
       return
     }
@@ -146,11 +153,24 @@ export class Links {
     this.nextDigestMs ??= nowMs + settings.digestIntervalMs * (0.5 + settings.random())
     if (nowMs < this.nextDigestMs) return
     this.nextDigestMs = nowMs + settings.digestIntervalMs
+    this.answerStrangers()
     const ready = [...this.links.values()].filter((link) => state.living(link.peer.uid) !== undefined)
     const link = ready[Math.floor(settings.random() * ready.length)]
     if (link === undefined) return
     if (link.cursor === undefined) this.sendVector(link, true)
     else this.env.send(link.peer.uid, { type: 'digest', high: state.digest.high, low: state.digest.low })
+  }
+
+  /**
+   * A peer that takes itself for a member, and of which no word has come for a while: whoever let it in did not live to
+   * tell. It is offered admission again.
+   */
+  private answerStrangers(): void {
+    const { nowMs, state } = this.env
+    for (const { peer, vectorOwed, owedSinceMs } of this.links.values()) {
+      if (!vectorOwed || state.members.has(peer.uid) || nowMs < owedSinceMs + STRANGER_AFTER_MS) continue
+      this.env.send(peer.uid, { type: 'initJoinAck' })
+    }
   }
 }
 

@@ -13,7 +13,7 @@ import { Joining } from './joining.js'
 import { actAsLeader } from './leader.js'
 import { Links } from './links.js'
 import type { Effect, Input } from './machine-io.js'
-import type { ClusterState, Message, TerminationReason } from './model.js'
+import type { ClusterState, Delta, Message, TerminationReason } from './model.js'
 import { Observation } from './observation.js'
 import { isPlausible } from './plausible.js'
 import { computeVerdicts } from './reachability.js'
@@ -162,9 +162,7 @@ export class Machine {
         return this.admission.join(peer, message.roles)
       case 'welcome':
         if (!isPlausible(this.env.state, message.state)) return this.env.drop(from, 'malformed')
-        if (this.joining.welcome(from, message.state)) this.links.synchronised(from)
-        else if (!this.joining.done) this.env.drop(from, 'unexpected')
-        return
+        return this.welcomed(from, message.state)
       case 'joinRefused':
         return this.joining.refused(from, message.reason)
       case 'joinPending':
@@ -179,6 +177,12 @@ export class Machine {
         if (!isPlausible(this.env.state, message.delta)) return this.env.drop(from, 'malformed')
         return this.env.state.merge(message.delta, from)
     }
+  }
+
+  private welcomed(from: Uid, state: Delta): void {
+    if (this.env.isMember) this.env.state.merge(state, from)
+    else if (!this.joining.welcome(from, state)) return this.env.drop(from, 'unexpected')
+    this.links.synchronised(from)
   }
 
   private quarantinedBy(input: Extract<Input, { type: 'quarantinedBy' }>): void {

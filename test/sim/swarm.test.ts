@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { runSwarm } from '../../src/sim/swarm.js'
 
-const SEEDS = 60
+const SEEDS = 100
 
 describe('swarm', () => {
   it.each(Array.from({ length: SEEDS }, (_, i) => i + 1))('seed %i: faults, healing, one view', (seed) => {
