@@ -19,7 +19,12 @@ function typescriptFunctions({ path, text }: SourceFile): FunctionSize[] {
   const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true)
   const found: FunctionSize[] = []
   const visit = (node: ts.Node): void => {
-    if (ts.isFunctionLike(node) && 'body' in node && node.body !== undefined) {
+    if (
+      ts.isFunctionLike(node) &&
+      'body' in node &&
+      node.body !== undefined &&
+      !isSuite(node as ts.FunctionLikeDeclaration)
+    ) {
       const line = (at: number): number => file.getLineAndCharacterOfPosition(at).line
       const name = node.name?.getText(file) ?? `function at line ${line(node.getStart(file)) + 1}`
       found.push({ name: `${path}: ${name}`, lines: line(node.end) - line(node.getStart(file)) + 1 })
@@ -28,6 +33,13 @@ function typescriptFunctions({ path, text }: SourceFile): FunctionSize[] {
   }
   visit(file)
   return found
+}
+
+/** A function that declares tests is a list of them, not something that anybody has to follow. */
+function isSuite(node: ts.FunctionLikeDeclaration): boolean {
+  const { body } = node
+  if (body === undefined || !ts.isBlock(body)) return false
+  return body.statements.some((statement) => /^(describe|test|it)\b/.test(statement.getText()))
 }
 
 function tooLong(functions: readonly FunctionSize[]): string[] {
@@ -45,7 +57,7 @@ test(`no file is longer than ${FILE_LINES_MAX} lines`, () => {
 
 describe(`no function is longer than ${FUNCTION_LINES_MAX} lines`, () => {
   test('in TypeScript and scripts', () => {
-    const files = sourceFiles('src', 'scripts', 'bench').filter(({ path }) => /\.(ts|mjs|js)$/.test(path))
+    const files = sourceFiles().filter(({ path }) => /\.(ts|mjs|js)$/.test(path))
     const functions = files.flatMap(typescriptFunctions)
     expect(functions.length).toBeGreaterThan(200)
     expect(tooLong(functions)).toEqual([])
