@@ -1,0 +1,287 @@
+// The control plane on a simulated network: one link per pair whatever the order of things, verdicts, quarantine.
+#include "../core/limits.h"
+#include "check.h"
+#include "plane_world.h"
+
+namespace skein::test {
+namespace {
+
+using core::EventType;
+
+constexpr uint64_t kSecondUs = 1'000'000;
+constexpr core::Uid kLow = 0x100;
+constexpr core::Uid kHigh = 0x200;
+
+void CheckOneLinkEach(World& world, WorldNode& a, WorldNode& b) {
+  CHECK(a.LinkedTo(b.uid, world.now_us));
+  CHECK(b.LinkedTo(a.uid, world.now_us));
+  CHECK(a.Count(EventType::kLinkDown) == 0);
+  CHECK(b.Count(EventType::kLinkDown) == 0);
+}
+
+TEST("crossed dials: one link on both sides, never down, messages flow, over 2000 schedules") {
+  for (uint64_t seed = 1; seed <= 2000; ++seed) {
+    World world(seed);
+    world.piece_bytes_max = seed % 2 == 0 ? 40 : 0;
+    WorldNode& a = world.Add(kLow);
+    WorldNode& b = world.Add(kHigh);
+    a.plane->Connect(b.address, seed % 3 == 0 ? b.uid : 0, world.now_us);
+    if (seed % 5 == 0) world.Run(world.random.Next() % 6000);
+    b.plane->Connect(a.address, 0, world.now_us);
+    world.Run(3 * kSecondUs);
+    CheckOneLinkEach(world, a, b);
+    a.Send(b.uid, "from a");
+    b.Send(a.uid, "from b");
+    world.Run(kSecondUs);
+    CHECK(b.Last(EventType::kMessage) != nullptr && b.Last(EventType::kMessage)->text == "from a");
+    CHECK(a.Last(EventType::kMessage) != nullptr && a.Last(EventType::kMessage)->text == "from b");
+    // The sockets that lost are gone: one connection is left at each end.
+    CHECK(a.counters.Get(core::Counter::kLinksUp) >= 1);
+    CHECK(a.counters.Get(core::BadInputReason::kUnexpectedFrame) == 0);
+    CHECK(b.counters.Get(core::BadInputReason::kUnexpectedFrame) == 0);
+  }
+}
+
+TEST("messages of a session arrive in order, and of a replaced one under its own number") {
+  for (uint64_t seed = 1; seed <= 300; ++seed) {
+    World world(seed);
+    world.piece_bytes_max = 30;
+    WorldNode& a = world.Add(kLow);
+    WorldNode& b = world.Add(kHigh);
+    a.plane->Connect(b.address, 0, world.now_us);
+    for (int at = 0; at < 60; ++at) {
+      if (at == 20) b.plane->Connect(a.address, 0, world.now_us);
+      if (at == 40) a.plane->Probe(b.uid, b.address, world.now_us);
+      world.Run(300);
+      a.Send(b.uid, std::to_string(at));
+    }
+    world.Run(2 * kSecondUs);
+    int last = -1;
+    uint32_t last_session = 0;
+    for (const SeenEvent& event : b.events) {
+      if (event.type != EventType::kMessage) continue;
+      if (event.session == last_session) CHECK(std::stoi(event.text) > last);
+      last = std::stoi(event.text);
+      last_session = event.session;
+    }
+    CHECK(last == 59);
+  }
+}
+
+TEST("a killed peer is gone after two refusals, once, and silence follows") {
+  World world(3);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  a.plane->Watch(b.uid, b.address, world.now_us);
+  world.Run(kSecondUs);
+  CHECK(a.counters.Get(core::Counter::kBeatsIn) > 5);
+  world.Kill(b);
+  world.Run(300'000);
+  const SeenEvent* gone = a.Last(EventType::kSuspicion);
+  CHECK(gone != nullptr && gone->on && gone->reason == static_cast<uint8_t>(core::SuspicionCause::kGone));
+  CHECK(a.Count(EventType::kSuspicion) == 1);
+  world.Run(10 * kSecondUs);
+  CHECK(a.Count(EventType::kSuspicion) == 2);
+  CHECK(a.Last(EventType::kSuspicion)->reason == static_cast<uint8_t>(core::SuspicionCause::kSilence));
+}
+
+TEST("a cut is silence, not gone; healing takes a new socket and one beat") {
+  World world(4);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  a.plane->Watch(b.uid, b.address, world.now_us);
+  world.Run(2 * kSecondUs);
+  world.Cut(a, b);
+  world.Run(10 * kSecondUs);
+  CHECK(a.Count(EventType::kSuspicion) == 1);
+  CHECK(a.LinkedTo(b.uid, world.now_us));
+  world.Heal(a, b, false);
+  world.Run(3 * kSecondUs);
+  CHECK(a.Count(EventType::kSuspicion) == 2);
+  CHECK(!a.Last(EventType::kSuspicion)->on);
+  CHECK(a.Count(EventType::kLinkUp) == 2);
+  CHECK(a.Count(EventType::kLinkDown) == 0);
+}
+
+TEST("a cut that heals before a dial does needs no new socket") {
+  World world(9);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  a.plane->Watch(b.uid, b.address, world.now_us);
+  world.Run(2 * kSecondUs);
+  world.Cut(a, b);
+  world.Run(10 * kSecondUs);
+  world.Heal(a, b);
+  world.Run(3 * kSecondUs);
+  CHECK(a.Count(EventType::kSuspicion) == 2 && !a.Last(EventType::kSuspicion)->on);
+  CHECK(a.Count(EventType::kLinkDown) == 0 && b.Count(EventType::kLinkDown) == 0);
+}
+
+TEST("our own pause is charged to nobody") {
+  World world(5);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  a.plane->Watch(b.uid, b.address, world.now_us);
+  world.Run(2 * kSecondUs);
+  // What the shell does on waking up: the clock has jumped, the pause is told first, input is read, then deadlines.
+  world.now_us += 30 * kSecondUs;
+  a.plane->OnPaused(30 * kSecondUs);
+  b.plane->OnPaused(30 * kSecondUs);
+  world.Run(2 * kSecondUs);
+  CHECK(a.Count(EventType::kPaused) == 1);
+  CHECK(a.Count(EventType::kSuspicion) == 0);
+}
+
+TEST("quarantine: told, closed, refused, nothing delivered") {
+  World world(6);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  b.plane->Connect(a.address, a.uid, world.now_us);
+  world.Run(kSecondUs);
+  a.plane->Quarantine(b.uid, core::QuarantineReason::kRemovedAfterDown, world.now_us);
+  b.Send(a.uid, "late");
+  world.Run(5 * kSecondUs);
+  CHECK(b.Last(EventType::kQuarantinedBy) != nullptr);
+  CHECK(b.Last(EventType::kQuarantinedBy)->reason == static_cast<uint8_t>(core::QuarantineReason::kRemovedAfterDown));
+  CHECK(a.Count(EventType::kMessage) == 0);
+  CHECK(a.counters.Get(core::Counter::kQuarantinedFramesDropped) == 1);
+  CHECK(!a.LinkedTo(b.uid, world.now_us) && !b.LinkedTo(a.uid, world.now_us));
+}
+
+TEST("stalled is an edge that follows the loop age in beats") {
+  World world(7);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  a.plane->Watch(b.uid, b.address, world.now_us);
+  world.Run(kSecondUs);
+  b.loop_age_ms = 2500;
+  world.Run(kSecondUs);
+  CHECK(a.Count(EventType::kStalled) == 1 && a.Last(EventType::kStalled)->on);
+  b.loop_age_ms = 0;
+  world.Run(kSecondUs);
+  CHECK(a.Count(EventType::kStalled) == 2 && !a.Last(EventType::kStalled)->on);
+  CHECK(a.Count(EventType::kSuspicion) == 0);
+}
+
+TEST("an inbox at its bound closes the link that feeds it, and takes no new one") {
+  World world(8);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  b.plane->Connect(a.address, 0, world.now_us);
+  world.Run(kSecondUs);
+  a.refuse_messages = a.inbox_full = true;
+  b.Send(a.uid, "too much");
+  world.Run(3 * kSecondUs);
+  CHECK(a.counters.Get(core::Counter::kInboxFull) == 1);
+  CHECK(a.Last(EventType::kLinkDown) != nullptr);
+  CHECK(!b.LinkedTo(a.uid, world.now_us));
+  CHECK(b.Last(EventType::kRefused) != nullptr);
+  CHECK(b.Last(EventType::kRefused)->reason == static_cast<uint8_t>(core::RefusalReason::kBusy));
+  a.refuse_messages = a.inbox_full = false;
+  world.Run(20 * kSecondUs);
+  CHECK(b.LinkedTo(a.uid, world.now_us));
+}
+
+TEST("random lives: kills, cuts, probes, watches, connects and disconnects leave no contradiction") {
+  for (uint64_t seed = 1; seed <= 400; ++seed) {
+    World world(seed);
+    world.piece_bytes_max = 50;
+    for (core::Uid uid = 1; uid <= 4; ++uid) world.Add(uid * 0x100);
+    for (int step = 0; step < 60; ++step) {
+      WorldNode& one = *world.nodes[world.random.Next() % 4];
+      WorldNode& other = *world.nodes[world.random.Next() % 4];
+      switch (world.random.Next() % 8) {
+        case 0:
+        case 1:
+          one.plane->Connect(other.address, world.random.Next() % 2 == 0 ? other.uid : 0, world.now_us);
+          break;
+        case 2:
+          one.plane->Watch(other.uid, other.address, world.now_us);
+          break;
+        case 3:
+          one.plane->Unwatch(other.uid, world.now_us);
+          // Nobody withdraws a suspicion of somebody who is not watched any more.
+          one.events.push_back({EventType::kSuspicion, 0, false, other.uid, 0, 0, ""});
+          break;
+        case 4:
+          one.plane->Probe(other.uid, other.address, world.now_us);
+          break;
+        case 5:
+          one.plane->Disconnect(other.address, world.now_us);
+          break;
+        case 6:
+          world.random.Next() % 2 == 0 ? world.Cut(one, other)
+                                       : world.Heal(one, other, world.random.Next() % 2 == 0);
+          break;
+        case 7:
+          one.Send(other.uid, "x");
+      }
+      world.Run(world.random.Next() % 300'000);
+    }
+    // Every linkUp and linkDown in turn, sessions rising by one.
+    for (const auto& node : world.nodes) {
+      std::map<core::Uid, uint32_t> session;
+      std::map<core::Uid, bool> linked;
+      for (const SeenEvent& event : node->events) {
+        if (event.type == EventType::kLinkUp) {
+          CHECK(event.session == ++session[event.peer_uid]);
+          linked[event.peer_uid] = true;
+        } else if (event.type == EventType::kLinkDown) {
+          CHECK(linked[event.uid] && event.session == session[event.uid]);
+          linked[event.uid] = false;
+        }
+      }
+      for (const auto& [uid, is_linked] : linked) CHECK(node->LinkedTo(uid, world.now_us) == is_linked);
+      CHECK(node->counters.Get(core::BadInputReason::kUnexpectedFrame) == 0);
+      CHECK(node->counters.Get(core::BadInputReason::kBadCrc) == 0);
+    }
+    // Healed and wanted: everybody finds everybody.
+    for (const auto& one : world.nodes) {
+      for (const auto& other : world.nodes) {
+        if (one == other) continue;
+        world.Heal(*one, *other);
+        one->plane->Watch(other->uid, other->address, world.now_us);
+      }
+    }
+    world.Run(30 * kSecondUs);
+    for (const auto& one : world.nodes) {
+      for (const auto& other : world.nodes) {
+        if (one == other) continue;
+        CHECK(one->LinkedTo(other->uid, world.now_us));
+        const SeenEvent* verdict = nullptr;
+        for (const SeenEvent& event : one->events) {
+          if (event.type == EventType::kSuspicion && event.uid == other->uid) verdict = &event;
+        }
+        CHECK(verdict == nullptr || !verdict->on);
+      }
+    }
+    for (const auto& node : world.nodes) node->plane->Close(world.now_us);
+    world.Run(5 * kSecondUs);
+    for (const auto& node : world.nodes) CHECK(node->plane->Drained());
+  }
+}
+
+TEST("damaged streams close their connection and nothing else") {
+  for (uint64_t seed = 1; seed <= 3000; ++seed) {
+    World world(seed);
+    WorldNode& a = world.Add(kLow);
+    WorldNode& b = world.Add(kHigh);
+    b.plane->Connect(a.address, 0, world.now_us);
+    world.Run(kSecondUs);
+    const core::ConnectionId stray = a.plane->OnAccepted("stray:1", world.now_us);
+    std::vector<uint8_t> bytes(world.random.Next() % 3000);
+    for (uint8_t& byte : bytes) byte = static_cast<uint8_t>(world.random.Next());
+    if (bytes.size() > 4 && seed % 2 == 0) core::Store(bytes.data(), static_cast<uint32_t>(bytes.size() - 4));
+    for (size_t at = 0; at < bytes.size();) {
+      const size_t size = std::min<size_t>(bytes.size() - at, 1 + world.random.Next() % 500);
+      a.plane->OnData(stray, core::Bytes(bytes).subspan(at, size), world.now_us);
+      at += size;
+    }
+    a.plane->OnEnd(stray, seed % 3 == 0 ? core::EndKind::kReset : core::EndKind::kEof, world.now_us);
+    world.Run(3 * kSecondUs);
+    CheckOneLinkEach(world, a, b);
+  }
+}
+
+}  // namespace
+}  // namespace skein::test
