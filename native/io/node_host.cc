@@ -34,13 +34,6 @@ void NodeHost::Connect(const core::Endpoint& address, core::Uid uid) {
 }
 
 void NodeHost::Disconnect(const core::Endpoint& address) {
-  {
-    // At once, so that `send` says noLink from here on.
-    const std::lock_guard<std::mutex> lock(mutex_);
-    std::erase_if(outlets_, [&address](const auto& entry) {
-      return entry.second.advertised == address || entry.second.dialled == address;
-    });
-  }
   Enqueue({.kind = CommandKind::kDisconnect, .address = address});
 }
 
