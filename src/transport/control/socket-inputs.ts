@@ -63,9 +63,9 @@ export class SocketInputs {
         if (connection.phase === 'connecting') this.handshake.onOpened(connection)
         return
       case 'failed':
+        if (connection.phase !== 'connecting') return this.onClosed(connection, 'error')
         this.connections.forget(connection)
-        if (connection.phase === 'connecting') this.dialler.onFailure(connection, input.reason)
-        return
+        return this.dialler.onFailure(connection, input.reason)
       case 'ended':
         return this.onEnded(connection)
       case 'closed':
@@ -107,7 +107,7 @@ export class SocketInputs {
 
   private onData(connection: Connection, bytes: Uint8Array): void {
     this.context.counters.bytesIn += bytes.length
-    if (connection.unreadable) return
+    if (connection.unreadable || connection.phase === 'connecting') return
     connection.buffer.push(bytes)
     while (!connection.unreadable) {
       const isComplete = connection.peer !== undefined
@@ -154,7 +154,7 @@ export class SocketInputs {
 
   private onEnded(connection: Connection): void {
     const { phase } = connection
-    if (phase === 'closing' || phase === 'superseded') return
+    if (phase === 'closing' || phase === 'superseded' || phase === 'connecting') return
     const isTruncated = connection.buffer.byteLength > 0
     if (isTruncated) this.context.countBadInput(connection.remote, 'truncatedFrame')
     if (phase === 'linked' && !isTruncated) return this.links.onEnded(connection)
