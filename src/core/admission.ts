@@ -138,6 +138,11 @@ export class Admission {
       this.refuse(request.peer, 'clusterFull')
       return
     }
+    if (conflicts.some((m) => m.uid === this.env.self)) {
+      // Nothing to verify: this node lives.
+      this.refuse(request.peer, this.conflictReason(this.env.selfEntry as MemberEntry, request.peer))
+      return
+    }
     this.pending.set(request.peer.uid, request)
     for (const holder of conflicts) {
       if (holder.status === 'down') continue

@@ -8,7 +8,7 @@ import { Admission } from './admission.js'
 import { DowningDriver } from './downing-driver.js'
 import { Env, earliest } from './env.js'
 import { Epochs } from './epochs.js'
-import { checkInvariants } from './invariants.js'
+import { checkInvariants, InvariantViolation } from './invariants.js'
 import { Joining } from './joining.js'
 import { actAsLeader } from './leader.js'
 import { Links } from './links.js'
@@ -215,7 +215,7 @@ export class Machine {
   /** Draws all consequences of what came in, until nothing changes any more. */
   private settle(): void {
     const { env } = this
-    for (let round = 0; round < SETTLE_ROUNDS_MAX; round++) {
+    for (let round = 0; ; round++) {
       const version = env.state.version
       env.overlay.update(env.living().map((m) => m.uid))
       if (env.isMember) {
@@ -225,6 +225,7 @@ export class Machine {
       this.judge()
       if (env.isMember) this.drawConsequences()
       if (env.state.version === version) break
+      if (round === SETTLE_ROUNDS_MAX) throw new InvariantViolation('the rules of one step do not come to rest')
     }
     this.observation.reconcileWatches()
     this.welcomeOneself()

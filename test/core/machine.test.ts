@@ -104,6 +104,18 @@ describe('membership machine', () => {
     expect(nodes.every((n) => n.machine.state().unreachable.length === 0)).toBe(true)
   })
 
+  it('refuses a copy of itself at once: it need not ask whether it lives', () => {
+    const net = new TestMachines()
+    const [only] = net.form(1) as [(typeof net.nodes)[0]]
+    const copy = net.start(9, { nodeId: 'n1' })
+    net.runUntil(() => copy.terminated !== undefined, 100)
+    expect(copy.terminated).toBe('joinRefused')
+    expect(only.events.filter((e) => e.type === 'joinRejected')).toMatchObject([
+      { reason: 'duplicateNodeId' },
+    ])
+    expect(only.probed).toEqual([])
+  })
+
   it('cuts 3|2: the larger side stays, the smaller side goes down', () => {
     const net = new TestMachines()
     const nodes = net.form(5)

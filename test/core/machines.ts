@@ -16,6 +16,7 @@ export interface TestNode {
   readonly events: ClusterEvent[]
   readonly watching: Set<Uid>
   readonly quarantined: Set<Uid>
+  readonly probed: Uid[]
   readonly linked: Map<Uid, number>
   alive: boolean
   terminated: string | undefined
@@ -69,6 +70,7 @@ export class TestMachines {
       events: [],
       watching: new Set(),
       quarantined: new Set(),
+      probed: [],
       linked: new Map(),
       alive: true,
       terminated: undefined,
@@ -232,6 +234,7 @@ export class TestMachines {
         node.watching.delete(effect.uid)
         return
       case 'probe': {
+        node.probed.push(effect.uid)
         const outcome = this.byUid(effect.uid)?.alive ? 'alive' : 'gone'
         this.post(node, { type: 'probed', uid: effect.uid, outcome }, 2)
         return
