@@ -4,6 +4,7 @@ import {
   decodeRefusal,
   encodeFrame,
   encodeGoodbye,
+  encodeWatch,
   FrameKind,
   GoodbyeReason,
   RefusalReason,
@@ -182,6 +183,50 @@ export function linkContract(context: ContractContext): void {
       await harness.advance(300)
       expect(counter(a, 'dials')).toBe(dials)
       expect(isLinked(a, b.uid)).toBe(false)
+    })
+
+    it('disconnect leaves a link that we watch, until we watch it no more', async () => {
+      const { harness, open } = context
+      const [a, b] = await linkedPair(harness, open)
+      a.transport.watch(b.uid, b.address)
+      a.transport.disconnect(b.address)
+      await harness.waitFor(() => counter(a, 'beatsIn') >= 2, 'beats')
+      expect(a.transport.send(b.uid, text('still here'))).toBe('sent')
+      await harness.waitFor(() => eventsOf(b, 'message').length === 1, 'the message')
+      a.transport.unwatch(b.uid)
+      await harness.waitFor(() => eventsOf(a, 'linkDown').length === 1, 'linkDown here')
+      expect(eventsOf(a, 'linkDown')[0]).toMatchObject({ uid: b.uid, reason: 'disconnected' })
+      await harness.waitFor(() => eventsOf(b, 'linkDown').length === 1, 'linkDown there')
+    })
+
+    it('disconnect leaves a link on which the peer wants our beats, until it wants them no more', async () => {
+      const { harness, open } = context
+      const listener = await harness.listenRaw()
+      const node = await startNode(harness, open)
+      node.transport.connect(listener.address)
+      const peer = await FakePeer.accept(harness, listener, 0)
+      peer.send(encodeWatch(30))
+      await peer.frame(FrameKind.heartbeat)
+      node.transport.disconnect(listener.address)
+      const before = peer.count(FrameKind.heartbeat)
+      await harness.waitFor(() => peer.count(FrameKind.heartbeat) > before + 2, 'more beats')
+      expect(isLinked(node, peer.uid)).toBe(true)
+      peer.send(encodeWatch(0))
+      expect(decodeGoodbye((await peer.frame(FrameKind.goodbye)).body)).toBe(GoodbyeReason.unwanted)
+      await harness.waitFor(() => eventsOf(node, 'linkDown').length === 1, 'linkDown')
+      expect(listener.streams).toHaveLength(1)
+    })
+
+    it('connect after disconnect keeps the link', async () => {
+      const { harness, open } = context
+      const [a, b] = await linkedPair(harness, open)
+      a.transport.watch(b.uid, b.address)
+      a.transport.disconnect(b.address)
+      a.transport.connect(b.address, b.uid)
+      a.transport.unwatch(b.uid)
+      await harness.advance(200)
+      expect(isLinked(a, b.uid)).toBe(true)
+      expect(eventsOf(a, 'linkDown')).toEqual([])
     })
 
     it('connect is idempotent', async () => {

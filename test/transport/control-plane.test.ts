@@ -111,6 +111,17 @@ describe('the change of sockets', () => {
     expect(rig.eventsOf('linkDown').map((event) => event.reason)).toEqual(['superseded'])
   })
 
+  it('raises linkDown as soon as the successor is given up', () => {
+    const rig = new PlaneRig()
+    const old = rig.acceptLink(PEER_UID, 1)
+    const young = rig.acceptHello(PEER_UID, 2)
+    rig.data(old, encodeGoodbye(GoodbyeReason.superseded))
+    rig.input({ type: 'ended', connection: old })
+    expect(rig.eventsOf('linkDown')).toEqual([])
+    rig.input({ type: 'closed', connection: young, how: 'reset' })
+    expect(rig.eventsOf('linkDown').map((event) => event.reason)).toEqual(['superseded'])
+  })
+
   it('without a successor in sight is the end of the link', () => {
     const rig = new PlaneRig()
     const old = rig.acceptLink(PEER_UID, 1)

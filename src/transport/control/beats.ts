@@ -18,6 +18,7 @@ export class Beats {
     const { deadlines, nowMs } = this.context
     connection.beatDeadline ??= new Deadline(() => this.onDeadline(connection))
     if (intervalMs === 0) {
+      connection.beatIntervalMs = 0
       deadlines.clear(connection.beatDeadline)
       return
     }

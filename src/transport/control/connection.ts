@@ -48,9 +48,12 @@ export class Connection {
   pendingInbound = false
   /** The peer has said goodbye with `superseded`: its end is no loss of the pair's link. */
   supersededByPeer = false
+  /** It has ended after that, and is kept for sending until the successor is complete. */
+  heldForSuccessor = false
   /** The stream cannot be read any further. */
   unreadable = false
 
+  /** Beats that the peer wants on this link; 0 when it does not watch. */
   beatIntervalMs = 0
   beatDeadline: Deadline | undefined
   beatDueMs = 0

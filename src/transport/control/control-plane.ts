@@ -219,7 +219,11 @@ export class ControlPlane {
   private onConnect(address: Address, uid: Uid | undefined): void {
     if (uid !== undefined && this.peerTable.quarantineReason(uid) !== undefined) return
     const target = this.dialler.ensure(address)
-    if (target !== undefined) this.dialler.connect(target, uid)
+    if (target === undefined) return
+    for (const peer of this.dialler.linksTo(address)) peer.unwanted = false
+    const named = uid === undefined ? undefined : this.peerTable.get(uid)
+    if (named !== undefined) named.unwanted = false
+    this.dialler.connect(target, uid)
   }
 
   private onDisconnect(address: Address): void {
@@ -227,7 +231,8 @@ export class ControlPlane {
     const linked = this.dialler.linksTo(address)
     if (target !== undefined) this.dialler.disconnect(target)
     for (const peer of linked) {
-      if (peer.link !== undefined) this.links.sayGoodbye(peer.link, GoodbyeReason.unwanted, 'disconnected')
+      peer.unwanted = true
+      this.links.closeIfUnwanted(peer)
     }
   }
 
@@ -236,6 +241,7 @@ export class ControlPlane {
     const target = this.dialler.ensure(address)
     if (target === undefined) return
     const peer = this.peerTable.ensure(uid)
+    peer.unwanted = false
     const known = peer.watch
     if (known?.target === target) return
     if (known === undefined) {
@@ -256,6 +262,7 @@ export class ControlPlane {
     this.watcher.stop(watch)
     this.peerTable.setWatch(peer, undefined)
     this.dialler.removeWatch(watch)
+    this.links.closeIfUnwanted(peer)
   }
 
   private onProbe(uid: Uid, address: Address): void {
@@ -267,6 +274,9 @@ export class ControlPlane {
   private onQuarantine(uid: Uid, reason: QuarantineReason): void {
     if (uid === this.context.uid) return
     this.peerTable.quarantine(uid, reason)
+    // The link ends below, with the reason; not as one that nobody wants.
+    const peer = this.peerTable.get(uid)
+    if (peer !== undefined) peer.unwanted = false
     this.onUnwatch(uid)
     this.dialler.forgetUid(uid)
     for (const connection of this.connections.all()) {

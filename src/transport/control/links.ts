@@ -83,6 +83,21 @@ export class Links {
     this.down(connection, reason, false)
   }
 
+  /** After a `disconnect` that had to leave the link to a watch: closes it once neither end watches the other. */
+  closeIfUnwanted(peer: Peer): void {
+    const { link } = peer
+    if (link === undefined || !peer.unwanted || peer.watch !== undefined || link.beatIntervalMs !== 0) return
+    this.sayGoodbye(link, GoodbyeReason.unwanted, 'disconnected')
+  }
+
+  /** A link held for a successor that will not come now. */
+  releaseHeld(uid: Uid): void {
+    const link = this.peers.get(uid)?.link
+    if (link?.heldForSuccessor !== true || this.connections.awaitsReady(uid)) return
+    this.context.closeGracefully(link, 'closing')
+    this.down(link, 'superseded', true)
+  }
+
   /** Tells a connection's other end that it is quarantined here, and closes. */
   sayQuarantined(connection: Connection, uid: Uid, reason: QuarantineReason): void {
     this.context.write(connection, encodeQuarantined(uid, WireQuarantineReason[reason]))
@@ -95,6 +110,7 @@ export class Links {
     const uid = connection.peer!.uid
     if (connection.supersededByPeer && this.connections.awaitsReady(uid)) {
       // Its successor is about to complete; until then this socket still carries what we send.
+      connection.heldForSuccessor = true
       const { deadlines, nowMs } = this.context
       deadlines.set(connection.deadline, nowMs + TRANSPORT_LIMITS.drainTimeoutMs)
       return
@@ -183,7 +199,9 @@ export class Links {
   private onWatch(connection: Connection, frame: Frame): FrameOutcome {
     const intervalMs = decodeWatch(frame.body)
     if (intervalMs === undefined) return 'frameTooShort'
-    if (connection.phase === 'linked') this.beats.onWatch(connection, intervalMs)
+    if (connection.phase !== 'linked') return 'ok'
+    this.beats.onWatch(connection, intervalMs)
+    this.closeIfUnwanted(connection.peer!)
     return 'ok'
   }
 

@@ -19,6 +19,8 @@ export class Peer {
   /** Highest dial number known for the pair. */
   dialMax = 0
   watch: Watch | undefined
+  /** `disconnect` was asked for: the link is closed as soon as neither end watches the other. */
+  unwanted = false
   loopAgeMs = 0
   rttMs = Number.NaN
 
@@ -86,6 +88,7 @@ export class PeerTable {
 
   clearLink(peer: Peer): void {
     peer.link = undefined
+    peer.unwanted = false
     this.clearAddress(peer)
     this.settle(peer)
   }

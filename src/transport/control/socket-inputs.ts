@@ -54,6 +54,12 @@ export class SocketInputs {
   onSocket(input: SocketInput): void {
     const connection = this.connections.get(input.connection)
     if (connection === undefined) return
+    const couldSucceed = connection.phase === 'awaitReady'
+    this.route(connection, input)
+    if (couldSucceed) this.links.releaseHeld(connection.hello!.uid)
+  }
+
+  private route(connection: Connection, input: SocketInput): void {
     switch (input.type) {
       case 'data':
         return this.onData(connection, input.bytes)
@@ -83,7 +89,9 @@ export class SocketInputs {
         return this.dialler.onFailure(connection, 'timeout')
       case 'awaitHello':
       case 'awaitReady':
-        return this.closeForBadInput(connection, 'handshakeTimeout')
+        this.closeForBadInput(connection, 'handshakeTimeout')
+        if (connection.hello !== undefined) this.links.releaseHeld(connection.hello.uid)
+        return
       case 'linked':
         // Replaced, said the peer; but the successor never completed.
         this.context.closeGracefully(connection, 'closing')
