@@ -117,9 +117,22 @@ export class DemoAgent {
   }
 
   #onLine(text: string, onLine: DemoAgentOptions['onLine']): void {
-    const line = JSON.parse(text) as Stamped<Line>
+    const line = parseLine(text)
+    if (line === undefined) {
+      if (this.stderr.length < STDERR_LINES_MAX) this.stderr.push(text)
+      return
+    }
     if (line.type === 'started') this.started = line
     this.lines.push(line)
     onLine(this, line)
+  }
+}
+
+/** Undefined for what is no line of an agent: a warning of Node itself, say. */
+function parseLine(text: string): Stamped<Line> | undefined {
+  try {
+    return JSON.parse(text) as Stamped<Line>
+  } catch {
+    return undefined
   }
 }

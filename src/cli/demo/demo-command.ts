@@ -49,8 +49,9 @@ function nodeCount(value: string): number {
 }
 
 /** Ctrl-C ends the agents first. */
-function endOnSignal(fleet: Fleet): () => void {
+function endOnSignal(fleet: Fleet, summary: Summary): () => void {
   const onSignal = (signal: NodeJS.Signals) => {
+    summary.error = `interrupted by ${signal}`
     void fleet.stop().finally(() => process.exit(signal === 'SIGINT' ? 130 : 143))
   }
   process.once('SIGINT', onSignal)
@@ -70,7 +71,7 @@ async function runDemo(flags: DemoFlags): Promise<number> {
   fleet.onLine((agent, line) => report.event(agent, line))
   const board = new Board(fleet, report)
   const summary: Summary = { ok: false, nodes: flags.nodes }
-  const unhook = endOnSignal(fleet)
+  const unhook = endOnSignal(fleet, summary)
   try {
     // All at once for the cluster, one for the incarnation that comes back, one for the copy.
     const ports = await freePorts(flags.nodes + 2)
@@ -90,10 +91,12 @@ async function runDemo(flags: DemoFlags): Promise<number> {
       quietMs,
       takePort,
     }
+    const intro = `${nodes} agents of cluster ${clusterName} on 127.0.0.1; keepMajority waits for ${STABLE_AFTER_MS} ms of stability`
+    report.intro(intro, { nodes, cluster: clusterName, stableAfterMs: STABLE_AFTER_MS, quietMs })
     await runScript(ctx)
   } catch (error) {
     summary.failedStep ??= 'setup'
-    summary.error = error instanceof Error ? error.message : String(error)
+    summary.error ??= error instanceof Error ? error.message : String(error)
     report.failed(summary.error)
   } finally {
     board.stop()

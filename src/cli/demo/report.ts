@@ -48,6 +48,7 @@ export interface Summary {
 }
 
 export interface Reporter {
+  intro(text: string, facts: object): void
   begin(step: StepName, title: string): void
   /** Something the demo did or found. */
   note(text: string, facts?: object): void
@@ -63,6 +64,7 @@ export function jsonReporter(write: (text: string) => void, sinceStartMs: () => 
   let step: StepName | 'setup' = 'setup'
   const print = (fields: object) => write(`${JSON.stringify({ t: sinceStartMs(), step, ...fields })}\n`)
   return {
+    intro: (text, facts) => print({ type: 'intro', text, ...facts }),
     begin: (name, title) => {
       step = name
       print({ type: 'begin', title })

@@ -19,6 +19,9 @@ export interface Screen {
 
 const STYLE = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, cyan: 36 } as const
 
+/** The quiet period is a pause between the numbered steps. */
+const NUMBERED: readonly StepName[] = STEP_NAMES.filter((name) => name !== 'quiet')
+
 /** Events worth a line: what happens to members, not how the nodes agree on it. */
 const TOLD: ReadonlySet<Line['type']> = new Set([
   'memberUp',
@@ -53,9 +56,14 @@ export class Timeline implements Reporter {
     this.#viewpoint = viewpoint
   }
 
+  intro(text: string): void {
+    this.#print(text)
+  }
+
   begin(step: StepName, title: string): void {
+    const number = NUMBERED.indexOf(step) + 1
     this.#print('')
-    this.#print(this.#style('bold', `${STEP_NAMES.indexOf(step) + 1}. ${title}`))
+    this.#print(this.#style('bold', number === 0 ? title : `${number}. ${title}`))
   }
 
   note(text: string): void {

@@ -14,8 +14,8 @@ export async function stall(ctx: DemoContext): Promise<void> {
   const blocked = fleet.named('n2')
   const others = fleet.others(blocked)
   const blockedMs = wallClockMs()
-  await blocked.request({ cmd: 'block', ms: BLOCK_MS })
   blocked.deaf = true
+  await blocked.request({ cmd: 'block', ms: BLOCK_MS })
   report.note(`${blocked.name} blocks its JavaScript thread for ${BLOCK_MS} ms`)
   await seenByAll(fleet, others, 'stalled', blocked.uid, blockedMs, WAIT.detectMs)
   const recovered = await seenByAll(
