@@ -59,22 +59,10 @@ export class Watcher {
     const watch = this.watches.get(peer.uid)
     if (watch?.detector === undefined) return
     const { detectorMs } = this.context
-    const silentMs = watch.detector.silentMs(detectorMs)
-    const phi = watch.detector.phi(detectorMs)
-    watch.detector.heartbeat(detectorMs, !watch.suspected && !watch.awaitsFirstBeat)
+    const wasSuspected = watch.suspected
+    if (wasSuspected) this.raiseTrust(watch, watch.detector)
+    watch.detector.heartbeat(detectorMs, !wasSuspected && !watch.awaitsFirstBeat)
     watch.awaitsFirstBeat = false
-    if (watch.suspected) {
-      watch.suspectedSilent = false
-      watch.suspectedGone = false
-      this.context.emit({
-        type: 'suspicion',
-        uid: watch.uid,
-        suspected: false,
-        cause: 'silence',
-        phi,
-        silentMs,
-      })
-    }
     if (watch.redial) {
       watch.redial = false
       this.reschedule(watch.target)
@@ -137,6 +125,23 @@ export class Watcher {
     this.raiseSuspicion(watch, 'silence')
     if (watch.peer.link !== undefined) watch.redial = true
     this.reschedule(watch.target)
+  }
+
+  /** Reports phi and the silence as they were when the beat ended them. */
+  private raiseTrust(watch: Watch, detector: PhiAkkaDetector): void {
+    const { detectorMs } = this.context
+    watch.suspectedSilent = false
+    watch.suspectedGone = false
+    const phi = detector.phi(detectorMs)
+    const silentMs = detector.silentMs(detectorMs)
+    this.context.emit({
+      type: 'suspicion',
+      uid: watch.uid,
+      suspected: false,
+      cause: 'silence',
+      phi,
+      silentMs,
+    })
   }
 
   private raiseSuspicion(watch: Watch, cause: 'silence' | 'gone'): void {

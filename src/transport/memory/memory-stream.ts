@@ -27,15 +27,20 @@ export interface Fabric {
   hold(pipe: Pipe): void
 }
 
-type Segment =
-  | { readonly kind: 'accept' }
-  | { readonly kind: 'data'; readonly bytes: Uint8Array }
-  | { readonly kind: 'fin' }
-  | { readonly kind: 'rst' }
+interface Segment {
+  readonly kind: 'accept' | 'data' | 'fin' | 'rst'
+  /** Empty unless `data`. */
+  readonly bytes: Uint8Array
+  readonly arrivesMs: number
+}
+
+const NO_BYTES = new Uint8Array(0)
+/** Segments done with that may stay at the head of a pipe's list before it is moved. */
+const DONE_SEGMENTS_MAX = 64
 
 /** One direction of a stream: segments arrive in order, each after its latency, or later when the way is cut. */
 export class Pipe {
-  private readonly segments: { segment: Segment; arrivesMs: number }[] = []
+  private readonly segments: Segment[] = []
   private head = 0
   private running = false
   private lastArrivalMs = 0
@@ -51,15 +56,15 @@ export class Pipe {
     return this.bufferedBytes < KERNEL_BUFFER_BYTES
   }
 
-  push(segment: Segment): void {
-    const nowMs = this.fabric.clock.nowMs()
+  push(kind: Segment['kind'], bytes: Uint8Array = NO_BYTES): void {
+    const sentMs = this.fabric.clock.nowMs()
     const arrivesMs = Math.max(
       this.lastArrivalMs,
-      nowMs + this.fabric.latencyMs(this.from.host, this.to.host),
+      sentMs + this.fabric.latencyMs(this.from.host, this.to.host),
     )
     this.lastArrivalMs = arrivesMs
-    if (segment.kind === 'data') this.bufferedBytes += segment.bytes.length
-    this.segments.push({ segment, arrivesMs })
+    this.bufferedBytes += bytes.length
+    this.segments.push({ kind, bytes, arrivesMs })
     if (!this.running) this.runAt(arrivesMs)
   }
 
@@ -81,10 +86,10 @@ export class Pipe {
     }
     const nowMs = this.fabric.clock.nowMs()
     while (this.head < this.segments.length && this.segments[this.head]!.arrivesMs <= nowMs) {
-      const { segment } = this.segments[this.head]!
+      const segment = this.segments[this.head]!
       this.head += 1
       // The kernel answers for a process that is gone; a stopped one reads when it runs again.
-      if (this.to.isDead) this.arrive(segment)
+      if (this.to.isDead || !this.to.host.isPaused) this.arrive(segment)
       else this.to.host.whenAwake(() => this.arrive(segment))
     }
     this.compact()
@@ -101,7 +106,7 @@ export class Pipe {
   }
 
   private compact(): void {
-    if (this.head < this.segments.length && this.head < 64) return
+    if (this.head < this.segments.length && this.head < DONE_SEGMENTS_MAX) return
     this.segments.splice(0, this.head)
     this.head = 0
   }
@@ -139,7 +144,7 @@ export class MemoryStream {
   /** The dialler's end is open: the acceptor hears of it with the first segment. */
   open(): void {
     if (this.dead) return
-    this.out!.push({ kind: 'accept' })
+    this.out!.push('accept')
     this.handler!.onOpened()
   }
 
@@ -150,7 +155,7 @@ export class MemoryStream {
       this.unsent.push(bytes)
       return 0
     }
-    this.out!.push({ kind: 'data', bytes })
+    this.out!.push('data', bytes)
     return bytes.length
   }
 
@@ -164,15 +169,15 @@ export class MemoryStream {
   /** Closes both directions at once; what is unsent is lost, what arrives later is answered with a reset. */
   destroy(): void {
     if (this.dead) return
-    if (!this.finSent) this.out?.push({ kind: 'fin' })
+    if (!this.finSent) this.out?.push('fin')
     this.die()
   }
 
   /** The end of its process: FIN, or RST when bytes are left unread. */
   crash(unread: boolean): void {
     if (this.dead) return
-    if (unread) this.out?.push({ kind: 'rst' })
-    else if (!this.finSent) this.out?.push({ kind: 'fin' })
+    if (unread) this.out?.push('rst')
+    else if (!this.finSent) this.out?.push('fin')
     this.die()
   }
 
@@ -182,7 +187,7 @@ export class MemoryStream {
     let taken = 0
     while (this.unsent.length > 0 && this.out!.hasRoom) {
       const bytes = this.unsent.shift()!
-      this.out!.push({ kind: 'data', bytes })
+      this.out!.push('data', bytes)
       taken += bytes.length
     }
     if (taken > 0) this.handler?.onWritten(taken)
@@ -191,7 +196,7 @@ export class MemoryStream {
 
   receive(segment: Segment): void {
     if (this.dead) {
-      if (segment.kind === 'data') this.out?.push({ kind: 'rst' })
+      if (segment.kind === 'data') this.out?.push('rst')
       return
     }
     switch (segment.kind) {
@@ -218,7 +223,7 @@ export class MemoryStream {
   private sendFinWhenFlushed(): void {
     if (!this.finQueued || this.finSent || this.unsent.length > 0) return
     this.finSent = true
-    this.out!.push({ kind: 'fin' })
+    this.out!.push('fin')
     this.closeWhenBothEnded()
   }
 
