@@ -70,7 +70,7 @@ export class DowningDriver {
   private observation(): Observation {
     const members = this.env
       .living()
-      .sort((a, b) => compareAddress(a.address, b.address))
+      .toSorted((a, b) => compareAddress(a.address, b.address))
       .map((m) => ({
         uid: m.uid,
         address: m.address,

@@ -18,6 +18,10 @@ export class Env {
   nowMs = 0
   verdicts: Verdicts = { rollCall: 0, confirmed: new Set(), status: new Map(), degraded: [] }
   private effects: Effect[] = []
+  private livingCache: { readonly membersVersion: number; readonly members: readonly MemberEntry[] } = {
+    membersVersion: -1,
+    members: [],
+  }
 
   constructor(settings: MachineSettings) {
     this.settings = settings
@@ -40,11 +44,14 @@ export class Env {
     return entry !== undefined && entry.status !== 'removed'
   }
 
-  /** Living members, ordered by uid: a defined order for everything that iterates. */
-  living(): MemberEntry[] {
-    return [...this.state.members.values()]
-      .filter((m) => m.status !== 'removed')
-      .sort((a, b) => (a.uid < b.uid ? -1 : 1))
+  /** Living members, ordered by uid: a defined order for everything that iterates. The same array until one changes. */
+  living(): readonly MemberEntry[] {
+    const { membersVersion } = this.state
+    if (this.livingCache.membersVersion !== membersVersion) {
+      const members = [...this.state.members.values()].filter((m) => m.status !== 'removed')
+      this.livingCache = { membersVersion, members: members.sort((a, b) => (a.uid < b.uid ? -1 : 1)) }
+    }
+    return this.livingCache.members
   }
 
   isUnreachable(uid: Uid): boolean {

@@ -6,6 +6,7 @@
 import { compareAddress, NO_UID, type Uid } from './address.js'
 import type { Env } from './env.js'
 import type { Blocker, MemberEntry, MemberStatus, PresenceEntry } from './model.js'
+import type { Verdicts } from './reachability.js'
 
 /** Totally ordered: by number, then by leader. */
 export interface Epoch {
@@ -40,6 +41,13 @@ export class Epochs {
   private readonly env: Env
   private cut: Cut | undefined
   private lastOutbidMs = Number.NEGATIVE_INFINITY
+  private led:
+    | {
+        readonly membersVersion: number
+        readonly verdicts: Verdicts
+        readonly leader: MemberEntry | undefined
+      }
+    | undefined
 
   constructor(env: Env) {
     this.env = env
@@ -50,6 +58,15 @@ export class Epochs {
    * those on their way in, then on their way out. Every node computes it for itself: there is no election.
    */
   leader(): MemberEntry | undefined {
+    const { verdicts } = this.env
+    const { membersVersion } = this.env.state
+    if (this.led?.membersVersion !== membersVersion || this.led.verdicts !== verdicts) {
+      this.led = { membersVersion, verdicts, leader: this.findLeader() }
+    }
+    return this.led.leader
+  }
+
+  private findLeader(): MemberEntry | undefined {
     const eligible = this.env
       .living()
       .filter((m) => this.env.verdicts.confirmed.has(m.uid) && !this.env.verdicts.status.has(m.uid))

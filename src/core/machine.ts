@@ -13,7 +13,7 @@ import { Joining } from './joining.js'
 import { actAsLeader } from './leader.js'
 import { Links } from './links.js'
 import type { Effect, Input } from './machine-io.js'
-import type { ClusterState, Delta, Message, TerminationReason } from './model.js'
+import type { ClusterState, Delta, MemberEntry, Message, TerminationReason } from './model.js'
 import { Observation } from './observation.js'
 import { isPlausible } from './plausible.js'
 import { computeVerdicts } from './reachability.js'
@@ -42,6 +42,9 @@ export class Machine {
   private readonly downing: DowningDriver
   private readonly view: View
   private terminated = false
+  private judgedKey = ''
+  private quarantinedVersion = -1
+  private overlaid: readonly MemberEntry[] = []
   private wasMember = false
   private exitingSinceMs: number | undefined
   private readonly farewells = new Map<Uid, number>()
@@ -217,7 +220,7 @@ export class Machine {
     const { env } = this
     for (let round = 0; ; round++) {
       const version = env.state.version
-      env.overlay.update(env.living().map((m) => m.uid))
+      this.updateOverlay()
       if (env.isMember) {
         this.observation.updateRows()
         this.observation.answerRollCall()
@@ -225,7 +228,8 @@ export class Machine {
       this.judge()
       if (env.isMember) this.drawConsequences()
       if (env.state.version === version) break
-      if (round === SETTLE_ROUNDS_MAX) throw new InvariantViolation('the rules of one step do not come to rest')
+      if (round === SETTLE_ROUNDS_MAX)
+        throw new InvariantViolation('the rules of one step do not come to rest')
     }
     this.observation.reconcileWatches()
     this.welcomeOneself()
@@ -235,7 +239,19 @@ export class Machine {
     if (env.settings.assertInvariants) checkInvariants(env.state)
   }
 
+  private updateOverlay(): void {
+    const living = this.env.living()
+    if (living === this.overlaid) return
+    this.overlaid = living
+    this.env.overlay.update(living.map((m) => m.uid))
+  }
+
+  /** Judges anew when something that verdicts depend on has changed. */
   private judge(): void {
+    const { membersVersion, rowsVersion, rollCallVersion } = this.env.state
+    const key = `${membersVersion} ${rowsVersion} ${rollCallVersion} ${this.observation.rollCallOver}`
+    if (key === this.judgedKey) return
+    this.judgedKey = key
     this.env.verdicts = computeVerdicts({
       state: this.env.state,
       overlay: this.env.overlay,
@@ -271,6 +287,8 @@ export class Machine {
   }
 
   private quarantineRemoved(): void {
+    if (this.env.state.membersVersion === this.quarantinedVersion) return
+    this.quarantinedVersion = this.env.state.membersVersion
     for (const entry of this.env.state.members.values()) {
       if (entry.status !== 'removed' || entry.cause !== 'downed' || this.quarantined.has(entry.uid)) continue
       this.quarantined.add(entry.uid)

@@ -61,6 +61,8 @@ export class ReplicatedState {
   membersVersion = 0
   /** Rises when a rows entry changes. */
   rowsVersion = 0
+  /** Rises when a member answers a newer roll call. */
+  rollCallVersion = 0
 
   constructor(self: Uid) {
     this.self = self
@@ -165,6 +167,7 @@ export class ReplicatedState {
   }
 
   private storePresence(entry: PresenceEntry, from: Uid | undefined): void {
+    if (this.presences.get(entry.uid)?.rollCall !== entry.rollCall) this.rollCallVersion++
     this.presences.set(entry.uid, entry)
     this.learned('presence', entry.uid, from)
   }

@@ -54,6 +54,8 @@ export class View {
   private readonly epochs: Epochs
   private snapshot: ClusterState
   private byUid = new Map<Uid, Member>()
+  private builtVersion = -1
+  private builtVerdicts: Verdicts | undefined
   private readonly degradedSinceMs = new Map<LinkKey, number>()
   private readonly degradedTold = new Set<LinkKey>()
   private blockedSinceMs: number | undefined
@@ -83,14 +85,11 @@ export class View {
   /** Takes the next snapshot and publishes what changed since the last one. */
   refresh(): void {
     const previous = this.snapshot
-    const before = this.byUid
-    const next = this.build()
-    this.byUid = new Map(next.members.map((m) => [m.uid, m]))
-    this.snapshot = next
-    this.publishMembership(before)
-    this.publishReachability(before)
-    if (previous.leader?.uid !== next.leader?.uid) {
-      this.env.publish({ type: 'leaderChanged', leader: next.leader })
+    const { state, verdicts } = this.env
+    if (state.version !== this.builtVersion || verdicts !== this.builtVerdicts) {
+      this.builtVersion = state.version
+      this.builtVerdicts = verdicts
+      this.renew(previous)
     }
     this.publishLinks()
     this.publishConvergence(previous)
@@ -106,11 +105,23 @@ export class View {
     return future.length === 0 ? undefined : Math.min(...future)
   }
 
+  private renew(previous: ClusterState): void {
+    const before = this.byUid
+    const next = this.build()
+    this.byUid = new Map(next.members.map((m) => [m.uid, m]))
+    this.snapshot = next
+    this.publishMembership(before)
+    this.publishReachability(before)
+    if (previous.leader?.uid !== next.leader?.uid) {
+      this.env.publish({ type: 'leaderChanged', leader: next.leader })
+    }
+  }
+
   private build(): ClusterState {
     const { env } = this
     const members = env
       .living()
-      .sort((a, b) => compareAddress(a.address, b.address) || (a.uid < b.uid ? -1 : 1))
+      .toSorted((a, b) => compareAddress(a.address, b.address) || (a.uid < b.uid ? -1 : 1))
       .map((entry) => this.reuse(memberView(entry, env.verdicts)))
     const epoch = this.epochs.highest()
     const leader = this.epochs.leader()
