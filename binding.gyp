@@ -54,7 +54,9 @@
         'native/binding/transport_wrap.cc',
         'native/binding/values.cc',
       ],
-      'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED'],
+      'defines': ['NAPI_VERSION=9', 'NAPI_DISABLE_CPP_EXCEPTIONS', 'NODE_ADDON_API_DISABLE_DEPRECATED',
+                  # A worker may be terminated inside a call: then no exception can be thrown, and none is needed.
+                  'NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS'],
       'include_dirs': ['<!(node -p "require(\'node-addon-api\').include_dir")'],
       'conditions': [
         ['OS=="linux"', {

@@ -76,32 +76,36 @@ Napi::Function TransportWrap::Define(Napi::Env env) {
 }
 
 TransportWrap::TransportWrap(const Napi::CallbackInfo& info) : Napi::ObjectWrap<TransportWrap>(info) {
-  const bool typed = info[0].IsObject() && info[1].IsArrayBuffer() && info[2].IsFunction();
-  if (!typed || !IsRingSize(info[1].As<Napi::ArrayBuffer>().ByteLength())) {
-    Napi::TypeError::New(info.Env(), "NativeTransport(options, ring, onWake)").ThrowAsJavaScriptException();
-    return;
+  if (info[0].IsObject()) {
+    options_ = OptionsOf(info[0].As<Napi::Object>());
+  } else {
+    Napi::TypeError::New(info.Env(), "NativeTransport(options)").ThrowAsJavaScriptException();
   }
-  options_ = OptionsOf(info[0].As<Napi::Object>());
-  Napi::ArrayBuffer ring = info[1].As<Napi::ArrayBuffer>();
-  ring_memory_ = static_cast<uint8_t*>(ring.Data());
-  ring_bytes_ = static_cast<uint32_t>(ring.ByteLength());
-  ring_ = Napi::Reference<Napi::ArrayBuffer>::New(ring, 1);
-  on_wake_ = Napi::Persistent(info[2].As<Napi::Function>());
 }
 
 TransportWrap::~TransportWrap() = default;
 
 Napi::Value TransportWrap::Start(const Napi::CallbackInfo& info) {
-  if (host_ != nullptr || ring_memory_ == nullptr) return Napi::Boolean::New(info.Env(), false);
-  io::ControlThread* thread = io::ControlThread::Acquire();
-  if (thread == nullptr) return Napi::Boolean::New(info.Env(), false);
-  EnvState* state = EnvState::Of(info.Env());
-  host_ = std::make_shared<io::NodeHost>(options_, thread, state->Loop(), ring_memory_, ring_bytes_);
+  const Napi::Env env = info.Env();
+  const bool typed = info[0].IsArrayBuffer() && info[1].IsFunction();
+  if (!typed || !IsRingSize(info[0].As<Napi::ArrayBuffer>().ByteLength())) {
+    Napi::TypeError::New(env, "start(ring, onWake)").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  io::ControlThread* thread = host_ == nullptr ? io::ControlThread::Acquire() : nullptr;
+  if (thread == nullptr) return Napi::Boolean::New(env, false);
+  Napi::ArrayBuffer ring = info[0].As<Napi::ArrayBuffer>();
+  ring_ = Napi::Reference<Napi::ArrayBuffer>::New(ring, 1);
+  on_wake_ = Napi::Persistent(info[1].As<Napi::Function>());
+  EnvState* state = EnvState::Of(env);
+  auto* memory = static_cast<uint8_t*>(ring.Data());
+  const auto bytes = static_cast<uint32_t>(ring.ByteLength());
+  host_ = std::make_shared<io::NodeHost>(options_, thread, state->Loop(), memory, bytes);
   attached_ = true;
   Ref();
   state->Add(this);
   host_->Start();
-  return Napi::Boolean::New(info.Env(), true);
+  return Napi::Boolean::New(env, true);
 }
 
 void TransportWrap::Abandon() {
@@ -110,6 +114,8 @@ void TransportWrap::Abandon() {
   host_->Abandon();
   io::ControlThread::Release();
   EnvState::Of(Env())->Remove(this);
+  ring_.Reset();
+  on_wake_.Reset();
   Unref();
 }
 
@@ -117,11 +123,18 @@ void TransportWrap::Dispose(const Napi::CallbackInfo&) { Abandon(); }
 
 void TransportWrap::OnWake() {
   if (!attached_ || !host_->TakeWake()) return;
-  const Napi::HandleScope scope(Env());
-  on_wake_.MakeCallback(Value(), {});
+  const napi_env env = Env();
+  const Napi::HandleScope scope(env);
+  // Not through node-addon-api, to which a call is fatal when the environment is being terminated: then it fails
+  // without an exception, and the cleanup hook does the rest.
+  napi_make_callback(env, nullptr, Value(), on_wake_.Value(), 0, nullptr, nullptr);
+  bool thrown = false;
+  napi_is_exception_pending(env, &thrown);
+  if (!thrown) return;
   // The sink's own exception: it must surface as uncaught, not vanish in a callback of ours.
-  if (!Env().IsExceptionPending()) return;
-  napi_fatal_exception(Env(), Env().GetAndClearPendingException().Value());
+  napi_value exception = nullptr;
+  napi_get_and_clear_last_exception(env, &exception);
+  napi_fatal_exception(env, exception);
 }
 
 void TransportWrap::Connect(const Napi::CallbackInfo& info) {

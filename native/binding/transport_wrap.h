@@ -14,7 +14,7 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
  public:
   static Napi::Function Define(Napi::Env env);
 
-  // (options, ring: ArrayBuffer, onWake: () => void). The ring's size is a power of two.
+  // (options)
   explicit TransportWrap(const Napi::CallbackInfo& info);
   ~TransportWrap() override;
 
@@ -24,6 +24,8 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
   void Abandon();
 
  private:
+  // (ring: ArrayBuffer, onWake: () => void). The ring's size is a power of two. Both are held only from here to
+  // `dispose`: onWake reaches this object again, and a held cycle is never collected.
   Napi::Value Start(const Napi::CallbackInfo& info);
   void Connect(const Napi::CallbackInfo& info);
   void Disconnect(const Napi::CallbackInfo& info);
@@ -45,9 +47,7 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
   io::NodeOptions options_;
   Napi::Reference<Napi::ArrayBuffer> ring_;
   Napi::FunctionReference on_wake_;
-  uint8_t* ring_memory_ = nullptr;
-  uint32_t ring_bytes_ = 0;
-  // Set from start on; null again after Abandon, except for the counters that outlive it.
+  // Set from start on; after Abandon only its counters are still read.
   std::shared_ptr<io::NodeHost> host_;
   bool attached_ = false;
 };

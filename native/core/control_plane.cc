@@ -80,6 +80,7 @@ void ControlPlane::Watch(Uid uid, const Endpoint& address, uint64_t now_us) {
     }
   }
   pair.watch_target_id = target->id;
+  pair.unwanted = false;
   if (std::ranges::find(target->watches, uid) == target->watches.end()) target->watches.push_back(uid);
   Unblock(*target, uid);
   if (!pair.watched) {

@@ -129,9 +129,10 @@ void ControlPlane::OnEnd(ConnectionId id, EndKind kind, uint64_t now_us) {
     ReleaseHeldLink(connection->peer.uid, now_us);
     return;
   }
-  const LinkDownReason reason = kind == EndKind::kEof     ? LinkDownReason::kClosedByPeer
-                                : kind == EndKind::kReset ? LinkDownReason::kResetByPeer
-                                                          : LinkDownReason::kIoError;
+  LinkDownReason reason = LinkDownReason::kIoError;
+  if (kind == EndKind::kEof) reason = LinkDownReason::kClosedByPeer;
+  if (kind == EndKind::kReset) reason = LinkDownReason::kResetByPeer;
+  if (connection->peer_superseded) reason = LinkDownReason::kSuperseded;
   CloseForPeer(*connection, reason, DialTime::kNow, now_us);
   DestroyConnection(*connection);
 }
@@ -139,9 +140,12 @@ void ControlPlane::OnEnd(ConnectionId id, EndKind kind, uint64_t now_us) {
 void ControlPlane::OnConnectionDeadline(Connection& connection, uint64_t now_us) {
   switch (connection.phase) {
     case Phase::kConnecting:
-    case Phase::kHelloSent:
       DialFailed(connection, GatedReason::kTimeout, now_us);
       DestroyConnection(connection);
+      return;
+    case Phase::kHelloSent:
+      CloseConnection(connection, Draining::kDrop, now_us);
+      DialFailed(connection, GatedReason::kTimeout, now_us);
       return;
     case Phase::kAwaitHello:
     case Phase::kAwaitReady:

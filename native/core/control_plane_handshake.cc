@@ -312,8 +312,6 @@ void ControlPlane::EmitLinkUp(const Connection& connection) {
   event.session = connection.session;
   event.connection = connection.id;
   event.peer = &connection.peer;
-  const Target* target = FindTarget(connection.target_id);
-  if (target != nullptr) event.address = &target->address;
   Emit(event);
 }
 

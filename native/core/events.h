@@ -91,7 +91,7 @@ struct Event {
   double phi = 0;
   double ms = 0;  // silentMs, loopAgeMs, retryInMs, gapMs
   ConnectionId connection = 0;  // of linkUp
-  const Endpoint* address = nullptr;  // of linkUp: what was dialled, if we dialled
+  const Endpoint* address = nullptr;
   const PeerIdentity* peer = nullptr;
   std::string_view text = {};  // remote of badInput, message of startFailed
   Bytes bytes = {};            // payload of message

@@ -98,7 +98,6 @@ std::optional<Hello> DecodeHelloBody(Bytes bytes) {
   if (bytes.size() < sizeof(HelloBody)) return std::nullopt;
   const auto body = Load<HelloBody>(bytes.data());
   if (body.uid == 0 || body.dial == 0 || body.lane != Lane::kControl) return std::nullopt;
-  if (body.version_min > body.version_max) return std::nullopt;
   Hello hello;
   hello.version_min = body.version_min;
   hello.version_max = body.version_max;

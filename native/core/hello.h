@@ -40,7 +40,7 @@ std::vector<uint8_t> EncodeHelloBody(const Hello& hello);
 bool HasHelloMagic(Bytes body);
 
 // Empty when malformed: too short for its lengths, a length above its limit, text that is not UTF-8,
-// no uid, no dial number, versions the wrong way round, a lane other than control, nothing to dial.
+// no uid, no dial number, a lane other than control, nothing to dial.
 std::optional<Hello> DecodeHelloBody(Bytes body);
 
 // Strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.

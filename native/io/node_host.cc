@@ -41,12 +41,12 @@ SendResult NodeHost::Send(core::Uid uid, core::Bytes bytes) {
   const uint64_t size = core::kOverheadBytes + bytes.size();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto outlet = outlets_.find(uid);
-    if (outlet == outlets_.end()) {
+    const auto entry = gates_.find(uid);
+    if (entry == gates_.end()) {
       counters_.Add(core::Counter::kSendNoLink);
       return SendResult::kNoLink;
     }
-    const std::shared_ptr<Gate>& gate = outlet->second.gate;
+    const std::shared_ptr<Gate>& gate = entry->second;
     if (gate->queued_bytes.load(std::memory_order_relaxed) + size > core::limits::kControlOutboxBytesMax) {
       counters_.Add(core::Counter::kSendOutboxFull);
       return SendResult::kOutboxFull;
@@ -73,7 +73,7 @@ void NodeHost::Probe(core::Uid uid, const core::Endpoint& address) {
 void NodeHost::Quarantine(core::Uid uid, core::QuarantineReason reason) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    outlets_.erase(uid);
+    gates_.erase(uid);
   }
   Enqueue({.kind = CommandKind::kQuarantine, .uid = uid, .reason = reason});
 }
@@ -81,7 +81,7 @@ void NodeHost::Quarantine(core::Uid uid, core::QuarantineReason reason) {
 void NodeHost::Close() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    outlets_.clear();
+    gates_.clear();
   }
   Enqueue({.kind = CommandKind::kClose});
 }
@@ -108,8 +108,8 @@ std::vector<HostPeer> NodeHost::Peers() {
   });
   const std::lock_guard<std::mutex> lock(mutex_);
   for (HostPeer& peer : peers) {
-    const auto outlet = outlets_.find(peer.status.uid);
-    if (outlet != outlets_.end()) peer.outbox_bytes = outlet->second.gate->queued_bytes.load();
+    const auto gate = gates_.find(peer.status.uid);
+    if (gate != gates_.end()) peer.outbox_bytes = gate->second->queued_bytes.load();
   }
   return peers;
 }
@@ -239,10 +239,10 @@ void NodeHost::Shutdown(core::ConnectionId id) {
 void NodeHost::Destroy(core::ConnectionId id) { sockets_.erase(id); }
 
 bool NodeHost::Emit(const core::Event& event) {
-  if (event.type == core::EventType::kLinkUp) OpenOutlet(event);
+  if (event.type == core::EventType::kLinkUp) OpenGate(event);
   if (event.type == core::EventType::kLinkDown) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    outlets_.erase(event.uid);
+    gates_.erase(event.uid);
   }
   wake_wanted_ = true;
   if (ring_.Put(event)) return true;
@@ -250,13 +250,11 @@ bool NodeHost::Emit(const core::Event& event) {
   return false;
 }
 
-void NodeHost::OpenOutlet(const core::Event& link_up) {
+void NodeHost::OpenGate(const core::Event& link_up) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  Outlet& outlet = outlets_[link_up.uid];
-  if (outlet.gate == nullptr) outlet.gate = std::make_shared<Gate>();
-  outlet.advertised = link_up.peer->address;
-  outlet.dialled = link_up.address == nullptr ? core::Endpoint{} : *link_up.address;
-  if (Socket* socket = FindSocket(link_up.connection)) socket->AttachGate(outlet.gate);
+  std::shared_ptr<Gate>& gate = gates_[link_up.uid];
+  if (gate == nullptr) gate = std::make_shared<Gate>();
+  if (Socket* socket = FindSocket(link_up.connection)) socket->AttachGate(gate);
 }
 
 uint32_t NodeHost::LoopAgeMs(uint64_t now_us) { return js_loop_->PingAndAge(thread_->AwakeUs(now_us)); }

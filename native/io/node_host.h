@@ -110,13 +110,6 @@ class NodeHost final : public core::Effects, public SocketOwner, public std::ena
     std::shared_ptr<Gate> gate{};
   };
 
-  // What JavaScript may send to, as of the last link event.
-  struct Outlet {
-    std::shared_ptr<Gate> gate;
-    core::Endpoint advertised;
-    core::Endpoint dialled;
-  };
-
   void Enqueue(Command command);
   void Run(const Command& command, uint64_t now_us);
   void RunEarlyCommands(uint64_t now_us);
@@ -125,7 +118,7 @@ class NodeHost final : public core::Effects, public SocketOwner, public std::ena
   void StartFailed(int status, const char* what);
   void OnConnection(int status);
   void CloseListener();
-  void OpenOutlet(const core::Event& link_up);
+  void OpenGate(const core::Event& link_up);
   void MaybeFinish();
   Socket* FindSocket(core::ConnectionId id) const;
 
@@ -138,7 +131,8 @@ class NodeHost final : public core::Effects, public SocketOwner, public std::ena
 
   std::mutex mutex_;
   std::vector<Command> commands_;                    // guarded by mutex_
-  std::unordered_map<core::Uid, Outlet> outlets_;  // guarded by mutex_
+  // What JavaScript may send to, as of the last link event.
+  std::unordered_map<core::Uid, std::shared_ptr<Gate>> gates_;  // guarded by mutex_
   std::atomic<bool> has_commands_{false};
 
   // The control thread's own.

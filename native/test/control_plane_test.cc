@@ -182,79 +182,86 @@ TEST("an inbox at its bound closes the link that feeds it, and takes no new one"
   CHECK(b.LinkedTo(a.uid, world.now_us));
 }
 
-TEST("random lives: kills, cuts, probes, watches, connects and disconnects leave no contradiction") {
+void StepAtRandom(World& world) {
+  WorldNode& one = *world.nodes[world.random.Next() % 4];
+  WorldNode& other = *world.nodes[world.random.Next() % 4];
+  switch (world.random.Next() % 8) {
+    case 0:
+    case 1:
+      return one.plane->Connect(other.address, world.random.Next() % 2 == 0 ? other.uid : 0, world.now_us);
+    case 2:
+      return one.plane->Watch(other.uid, other.address, world.now_us);
+    case 3:
+      one.plane->Unwatch(other.uid, world.now_us);
+      // Nobody withdraws a suspicion of somebody who is not watched any more.
+      one.events.push_back({EventType::kSuspicion, 0, false, other.uid, 0, 0, ""});
+      return;
+    case 4:
+      return one.plane->Probe(other.uid, other.address, world.now_us);
+    case 5:
+      return one.plane->Disconnect(other.address, world.now_us);
+    case 6:
+      return world.random.Next() % 2 == 0 ? world.Cut(one, other)
+                                          : world.Heal(one, other, world.random.Next() % 2 == 0);
+    default:
+      return one.Send(other.uid, "x");
+  }
+}
+
+// Every linkUp and linkDown in turn, sessions rising by one, and what they add up to is what is the case.
+void CheckLinkEvents(const World& world, const WorldNode& node) {
+  std::map<core::Uid, uint32_t> session;
+  std::map<core::Uid, bool> linked;
+  for (const SeenEvent& event : node.events) {
+    if (event.type == EventType::kLinkUp) {
+      CHECK(event.session == ++session[event.peer_uid]);
+      linked[event.peer_uid] = true;
+    } else if (event.type == EventType::kLinkDown) {
+      CHECK(linked[event.uid] && event.session == session[event.uid]);
+      linked[event.uid] = false;
+    }
+  }
+  for (const auto& [uid, is_linked] : linked) CHECK(node.LinkedTo(uid, world.now_us) == is_linked);
+  CHECK(node.counters.Get(core::BadInputReason::kUnexpectedFrame) == 0);
+  CHECK(node.counters.Get(core::BadInputReason::kBadCrc) == 0);
+}
+
+void ForEachPair(World& world, const std::function<void(WorldNode&, WorldNode&)>& run) {
+  for (const auto& one : world.nodes) {
+    for (const auto& other : world.nodes) {
+      if (one != other) run(*one, *other);
+    }
+  }
+}
+
+bool Suspects(const WorldNode& one, const WorldNode& other) {
+  bool suspected = false;
+  for (const SeenEvent& event : one.events) {
+    if (event.type == EventType::kSuspicion && event.uid == other.uid) suspected = event.on;
+  }
+  return suspected;
+}
+
+TEST("random lives: cuts, probes, watches, connects and disconnects leave no contradiction") {
   for (uint64_t seed = 1; seed <= 400; ++seed) {
     World world(seed);
     world.piece_bytes_max = 50;
     for (core::Uid uid = 1; uid <= 4; ++uid) world.Add(uid * 0x100);
     for (int step = 0; step < 60; ++step) {
-      WorldNode& one = *world.nodes[world.random.Next() % 4];
-      WorldNode& other = *world.nodes[world.random.Next() % 4];
-      switch (world.random.Next() % 8) {
-        case 0:
-        case 1:
-          one.plane->Connect(other.address, world.random.Next() % 2 == 0 ? other.uid : 0, world.now_us);
-          break;
-        case 2:
-          one.plane->Watch(other.uid, other.address, world.now_us);
-          break;
-        case 3:
-          one.plane->Unwatch(other.uid, world.now_us);
-          // Nobody withdraws a suspicion of somebody who is not watched any more.
-          one.events.push_back({EventType::kSuspicion, 0, false, other.uid, 0, 0, ""});
-          break;
-        case 4:
-          one.plane->Probe(other.uid, other.address, world.now_us);
-          break;
-        case 5:
-          one.plane->Disconnect(other.address, world.now_us);
-          break;
-        case 6:
-          world.random.Next() % 2 == 0 ? world.Cut(one, other)
-                                       : world.Heal(one, other, world.random.Next() % 2 == 0);
-          break;
-        case 7:
-          one.Send(other.uid, "x");
-      }
+      StepAtRandom(world);
       world.Run(world.random.Next() % 300'000);
     }
-    // Every linkUp and linkDown in turn, sessions rising by one.
-    for (const auto& node : world.nodes) {
-      std::map<core::Uid, uint32_t> session;
-      std::map<core::Uid, bool> linked;
-      for (const SeenEvent& event : node->events) {
-        if (event.type == EventType::kLinkUp) {
-          CHECK(event.session == ++session[event.peer_uid]);
-          linked[event.peer_uid] = true;
-        } else if (event.type == EventType::kLinkDown) {
-          CHECK(linked[event.uid] && event.session == session[event.uid]);
-          linked[event.uid] = false;
-        }
-      }
-      for (const auto& [uid, is_linked] : linked) CHECK(node->LinkedTo(uid, world.now_us) == is_linked);
-      CHECK(node->counters.Get(core::BadInputReason::kUnexpectedFrame) == 0);
-      CHECK(node->counters.Get(core::BadInputReason::kBadCrc) == 0);
-    }
-    // Healed and wanted: everybody finds everybody.
-    for (const auto& one : world.nodes) {
-      for (const auto& other : world.nodes) {
-        if (one == other) continue;
-        world.Heal(*one, *other);
-        one->plane->Watch(other->uid, other->address, world.now_us);
-      }
-    }
+    for (const auto& node : world.nodes) CheckLinkEvents(world, *node);
+    // Healed and wanted: everybody finds everybody, and nobody is suspected.
+    ForEachPair(world, [&](WorldNode& one, WorldNode& other) {
+      world.Heal(one, other);
+      one.plane->Watch(other.uid, other.address, world.now_us);
+    });
     world.Run(30 * kSecondUs);
-    for (const auto& one : world.nodes) {
-      for (const auto& other : world.nodes) {
-        if (one == other) continue;
-        CHECK(one->LinkedTo(other->uid, world.now_us));
-        const SeenEvent* verdict = nullptr;
-        for (const SeenEvent& event : one->events) {
-          if (event.type == EventType::kSuspicion && event.uid == other->uid) verdict = &event;
-        }
-        CHECK(verdict == nullptr || !verdict->on);
-      }
-    }
+    ForEachPair(world, [&](WorldNode& one, WorldNode& other) {
+      CHECK(one.LinkedTo(other.uid, world.now_us));
+      CHECK(!Suspects(one, other));
+    });
     for (const auto& node : world.nodes) node->plane->Close(world.now_us);
     world.Run(5 * kSecondUs);
     for (const auto& node : world.nodes) CHECK(node->plane->Drained());

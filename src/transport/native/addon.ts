@@ -25,8 +25,11 @@ export interface NativeOptions {
 
 /** One transport on the control thread. Every method but `peers` returns without waiting for that thread. */
 export interface NativeHandle {
-  /** False when the control thread cannot be started. From here on an event loop with nothing else to do stays alive. */
-  start(): boolean
+  /**
+   * The size of `ring` is a power of two; `onWake` is called when it holds something new. False when the control thread
+   * cannot be started. From here to `dispose` an event loop with nothing else to do stays alive.
+   */
+  start(ring: ArrayBuffer, onWake: () => void): boolean
   connect(host: string, port: number, uid: string): void
   disconnect(host: string, port: number): void
   /** 0 sent, 1 noLink, 2 outboxFull. */
@@ -102,10 +105,6 @@ export interface NativeCore {
 
 export interface Addon {
   readonly layout: number
-  readonly NativeTransport: new (
-    options: NativeOptions,
-    ring: ArrayBuffer,
-    onWake: () => void,
-  ) => NativeHandle
+  readonly NativeTransport: new (options: NativeOptions) => NativeHandle
   readonly core: NativeCore
 }

@@ -34,7 +34,7 @@ class NativeTransport implements Transport {
   readonly kind = 'native'
   readonly reportsStalls = true
   private readonly native: NativeHandle
-  private readonly decoder: EventDecoder
+  private decoder: EventDecoder | undefined
   /** Ring position up to which events were decoded. */
   private position = 0
   private delivering = false
@@ -50,9 +50,7 @@ class NativeTransport implements Transport {
   private quarantinedDropped = 0
 
   constructor(private readonly options: TransportOptions) {
-    const ring = new ArrayBuffer(NATIVE_LIMITS.ringBytes)
-    this.decoder = new EventDecoder(ring)
-    this.native = new (loadAddon().NativeTransport)(toNative(options), ring, () => this.drain())
+    this.native = new (loadAddon().NativeTransport)(toNative(options))
   }
 
   start(sink: Sink): Promise<Address> {
@@ -147,7 +145,10 @@ class NativeTransport implements Transport {
         reject(new SkeinError('ERR_SKEIN_BIND', message, { retryable: true }))
       }
       this.sink = sink
-      if (!this.native.start()) return this.onStarted({ type: 'startFailed', message: 'no control thread' })
+      const ring = new ArrayBuffer(NATIVE_LIMITS.ringBytes)
+      this.decoder = new EventDecoder(ring)
+      if (!this.native.start(ring, () => this.drain()))
+        return this.onStarted({ type: 'startFailed', message: 'no control thread' })
       const early = this.early ?? []
       this.early = undefined
       for (const run of early) run()
@@ -174,7 +175,7 @@ class NativeTransport implements Transport {
     let end = this.native.available()
     for (let round = 0; round < NATIVE_LIMITS.drainRoundsMax && end > this.position; round += 1) {
       const batch: TransportEvent[] = []
-      this.decoder.decode(this.position, end, (event) => this.collect(event, batch))
+      this.decoder!.decode(this.position, end, (event) => this.collect(event, batch))
       this.position = end
       end = this.native.consume(end)
       if (batch.length > 0) this.sink?.(batch)

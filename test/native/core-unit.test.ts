@@ -1,0 +1,15 @@
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+import { NATIVE_MISSING } from '../cluster/support.js'
+import { runBinary } from './support.js'
+
+const TESTS = fileURLToPath(new URL('../../build/Release/skein_native_test', import.meta.url))
+
+describe.skipIf(NATIVE_MISSING)('the pure C++ core', () => {
+  it('passes its own tests', async () => {
+    const finished = await runBinary(TESTS, [], 120_000)
+    expect(finished.stderr).toBe('')
+    expect(finished.code).toBe(0)
+    expect(finished.stdout).toMatch(/^[1-9]\d* passed, 0 failed\n$/)
+  })
+})
