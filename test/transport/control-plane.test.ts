@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { phiAkkaInverse } from '../../src/detectors/phi-akka.js'
 import { MESSAGE_BYTES_MAX } from '../../src/transport/control/control-plane.js'
 import { CONTROL_LINK_LIMITS, TRANSPORT_LIMITS } from '../../src/transport/limits.js'
 import {
@@ -267,6 +268,16 @@ describe('dialling', () => {
     expect(rig.dialNumber(again)).toBe(0xffff_ffff)
   })
 
+  it('does not look for a lower incarnation where a higher one is linked', () => {
+    const rig = new PlaneRig()
+    rig.acceptLink(PEER_UID, 1)
+    rig.input({ type: 'watch', uid: '5f00000000000000', address: PEER_ADDRESS })
+    rig.pass(5000)
+    expect(rig.dials).toEqual([])
+    rig.input({ type: 'watch', uid: '6f00000000000000', address: PEER_ADDRESS })
+    expect(rig.dials).toHaveLength(1)
+  })
+
   it('disconnect gives up a dial in flight, before and after its hello', () => {
     for (const opened of [false, true]) {
       const rig = new PlaneRig()
@@ -326,6 +337,7 @@ describe('the outbox', () => {
     for (let sequence = 1; sequence <= 5; sequence += 1) rig.data(connection, beat(sequence, 0, true))
     expect(rig.kindsTo(connection).filter((kind) => kind === 'echo')).toHaveLength(1)
     rig.input({ type: 'written', connection, bytes: 1 << 20 })
+    expect(rig.plane.peers(rig.nowMs)[0]!.outboxBytes).toBe(0)
     rig.data(connection, beat(6, 0, true))
     expect(rig.kindsTo(connection).filter((kind) => kind === 'echo')).toHaveLength(2)
   })
@@ -369,9 +381,20 @@ describe('suspicion', () => {
     const silences = rig.eventsOf('suspicion').filter((event) => event.suspected)
     expect(silences).toHaveLength(2)
     // One sample of 1000 ms was learnt beside the two of the bootstrap: mean 1000, deviation 204.
-    expect(silences[1]!.silentMs).toBeCloseTo(silences[0]!.silentMs, 6)
+    const expectedMs = 1000 + 2000 + phiAkkaInverse(8) * Math.sqrt((250 ** 2 + 250 ** 2 + 0) / 3)
+    for (const silence of silences) expect(silence.silentMs).toBeCloseTo(expectedMs, 6)
     expect(rig.eventsOf('suspicion')[1]!.silentMs).toBe(20_000)
     expect(rig.nowMs - trustedMs).toBe(20_000)
+  })
+
+  it('is not ended by a beat on a socket that was replaced', () => {
+    const { rig, connection } = watchedLink()
+    rig.pass(20_000)
+    const young = rig.acceptLink(PEER_UID, 9)
+    rig.data(connection, beat(1))
+    expect(rig.eventsOf('suspicion').map((event) => event.suspected)).toEqual([true])
+    rig.data(young, beat(1))
+    expect(rig.eventsOf('suspicion').map((event) => event.suspected)).toEqual([true, false])
   })
 
   it('gone is confirmed by a second refusal after exactly the pause, and silence is reported after it', () => {

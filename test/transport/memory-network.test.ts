@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { type Address, makeUid, type Uid } from '../../src/core/address.js'
 import { VirtualClock } from '../../src/sim/clock.js'
 import { MemoryNetwork } from '../../src/transport/memory/memory-network.js'
+import type { MemoryStream } from '../../src/transport/memory/memory-stream.js'
 import type { Transport, TransportEvent } from '../../src/transport/transport.js'
 
 interface Node {
@@ -283,6 +284,29 @@ describe('memory network', () => {
     for (let index = 0; index < 4; index += 1) b.transport.send(a.uid, chunk)
     clock.runFor(10_000)
     expect(b.transport.counters()['beatsSkipped']).toBeGreaterThanOrEqual(8)
+  })
+
+  it('answers data to an end that is gone with a reset', () => {
+    const { clock, network } = setUp(0)
+    const accepted: MemoryStream[] = []
+    const server = network.addHost({ host: '10.0.0.1', port: 1 }, (stream) => accepted.push(stream))
+    const client = network.addHost({ host: '10.0.0.2', port: 1 })
+    const heard: string[] = []
+    const stream = network.connect(client, server.address, {
+      onOpened: () => heard.push('opened'),
+      onRefused: () => heard.push('refused'),
+      onData: () => heard.push('data'),
+      onEnded: () => heard.push('ended'),
+      onClosed: (how) => heard.push(how),
+      onWritten: () => heard.push('written'),
+    })
+    clock.runFor(10)
+    accepted[0]!.destroy()
+    clock.runFor(10)
+    expect(heard).toEqual(['opened', 'ended'])
+    stream.write(Uint8Array.of(1))
+    clock.runFor(10)
+    expect(heard).toEqual(['opened', 'ended', 'reset'])
   })
 
   it('two listeners do not share an address', async () => {

@@ -12,7 +12,7 @@ export const OWN_ADDRESS: Address = { host: '10.0.0.1', port: 7000 }
 export const PEER_UID = '6000000000000000'
 export const PEER_ADDRESS: Address = { host: '10.0.0.2', port: 7000 }
 
-const OPTIONS: TransportOptions = {
+export const RIG_OPTIONS: TransportOptions = {
   identity: { cluster: 'test', nodeId: 'self', uid: OWN_UID },
   listen: OWN_ADDRESS,
   heartbeat: {
@@ -46,9 +46,9 @@ export class PlaneRig {
 
   constructor(options: RigOptions = {}) {
     this.plane = new ControlPlane({
-      ...OPTIONS,
-      heartbeat: { ...OPTIONS.heartbeat, ...options.heartbeat },
-      dial: { ...OPTIONS.dial, ...options.dial },
+      ...RIG_OPTIONS,
+      heartbeat: { ...RIG_OPTIONS.heartbeat, ...options.heartbeat },
+      dial: { ...RIG_OPTIONS.dial, ...options.dial },
       random: options.random ?? (() => 0.5),
     })
     this.input({ type: 'started', bind: OWN_ADDRESS, advertised: OWN_ADDRESS })
