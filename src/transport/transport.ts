@@ -114,7 +114,12 @@ export type TransportEvent =
   /** A control link is open. `session` rises by one for each new socket of this pair: what was sent on an earlier one may be lost. */
   | { readonly type: 'linkUp'; readonly peer: PeerHello; readonly session: number }
   /** The link's last socket is gone. A dial follows by itself while the peer is wanted. A superseding socket raises `linkUp` only. */
-  | { readonly type: 'linkDown'; readonly uid: Uid; readonly session: number; readonly reason: LinkDownReason }
+  | {
+      readonly type: 'linkDown'
+      readonly uid: Uid
+      readonly session: number
+      readonly reason: LinkDownReason
+    }
   /** Bytes the peer handed to `send`, whole, in order within a session. The view is the receiver's to keep. */
   | { readonly type: 'message'; readonly uid: Uid; readonly session: number; readonly bytes: Uint8Array }
   /** A dial failed; the next one follows after `retryInMs`. */
@@ -139,11 +144,21 @@ export type TransportEvent =
   /** A watched peer beats, but its JavaScript loop has not turned for `loopAgeMs`; or it turns again. */
   | { readonly type: 'stalled'; readonly uid: Uid; readonly stalled: boolean; readonly loopAgeMs: number }
   /** A dial meant for `expected` was answered by another incarnation. */
-  | { readonly type: 'identityChanged'; readonly address: Address; readonly expected: Uid; readonly actual: PeerHello }
+  | {
+      readonly type: 'identityChanged'
+      readonly address: Address
+      readonly expected: Uid
+      readonly actual: PeerHello
+    }
   /** Outcome of `probe`. */
   | { readonly type: 'probed'; readonly uid: Uid; readonly outcome: 'alive' | 'gone' | 'unknown' }
   /** A peer says that this incarnation is quarantined there. */
-  | { readonly type: 'quarantinedBy'; readonly uid: Uid; readonly address: Address; readonly reason: QuarantineReason }
+  | {
+      readonly type: 'quarantinedBy'
+      readonly uid: Uid
+      readonly address: Address
+      readonly reason: QuarantineReason
+    }
   /** This process itself was not scheduled for `gapMs`; no peer was charged for it. */
   | { readonly type: 'paused'; readonly gapMs: number }
   /** A connection was closed because of what it sent; nothing else changed. */
