@@ -46,19 +46,23 @@ export class Board {
       return
     }
     this.#asking = true
+    await this.show()
+    this.#asking = false
+    if (!this.#again || this.#stopped) return
+    this.#again = false
+    void this.#refresh()
+  }
+
+  /** Asks now, and shows what has changed. */
+  async show(): Promise<void> {
     // Whoever is dying or has not joined yet does not answer; the table is then that of the others.
     const answers = await Promise.allSettled(this.#fleet.hearing.map((agent) => agent.state()))
-    this.#asking = false
     if (this.#stopped) return
     const states = answers.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
     const rows = memberRows(states, [...this.#departed.values()])
     const text = JSON.stringify(rows)
-    if (rows.length > 0 && text !== this.#shown) {
-      this.#shown = text
-      this.#report.table(rows)
-    }
-    if (!this.#again) return
-    this.#again = false
-    void this.#refresh()
+    if (rows.length === 0 || text === this.#shown) return
+    this.#shown = text
+    this.#report.table(rows)
   }
 }

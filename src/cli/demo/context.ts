@@ -13,6 +13,8 @@ export interface DemoContext {
   readonly quietMs: number
   /** A port that nobody uses yet. */
   takePort(): number
+  /** Shows the member table now, where a change would be over before it is shown by itself. */
+  showTable(): Promise<void>
 }
 
 /** Bounds of waiting. A step that needs longer has failed, whatever the machine is busy with. */

@@ -90,6 +90,7 @@ async function runDemo(flags: DemoFlags): Promise<number> {
       stableAfterMs: STABLE_AFTER_MS,
       quietMs,
       takePort,
+      showTable: () => board.show(),
     }
     const intro = `${nodes} agents of cluster ${clusterName} on 127.0.0.1; keepMajority waits for ${STABLE_AFTER_MS} ms of stability`
     report.intro(intro, { nodes, cluster: clusterName, stableAfterMs: STABLE_AFTER_MS, quietMs })

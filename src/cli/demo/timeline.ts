@@ -95,10 +95,12 @@ export class Timeline implements Reporter {
     this.#print(`${this.#time()}  ${this.#style('red', 'FAILED')}  ${text}`)
   }
 
+  /** The table stays where it is, and the verdict is the last line. */
   summary(summary: Summary): void {
+    this.#table = []
+    this.#drawn = 0
     this.#print('')
     for (const line of summaryLines(summary)) this.#print(line)
-    this.#drawn = 0
   }
 
   #time(): string {

@@ -50,6 +50,10 @@ export async function duplicate(ctx: DemoContext): Promise<void> {
   await fleet.until('a member tells of the refusal', WAIT.closeMs, () =>
     members.some((agent) => told(agent, ['joinRejected'], sinceMs).length > 0),
   )
+  for (const agent of members) {
+    const [rejection] = agent.events('joinRejected').filter((line) => line.at >= sinceMs)
+    if (rejection !== undefined) report.note(`${agent.name} refused it: ${rejection.reason}`)
+  }
   mustNotHaveTold(members, SUSPICIONS, sinceMs, 'nobody should be suspected')
   let memberDisturbed = false
   for (const agent of members) {

@@ -25,6 +25,7 @@ export async function pause(ctx: DemoContext): Promise<void> {
   paused.signal('SIGSTOP')
   report.note(`SIGSTOP to ${paused.name}, pid ${paused.pid}`)
   const unreachable = await seenByAll(fleet, others, 'unreachable', paused.uid, stoppedMs, WAIT.detectMs)
+  await ctx.showTable()
   const resumedMs = wallClockMs()
   paused.signal('SIGCONT')
   paused.deaf = false
