@@ -260,6 +260,8 @@ export class ClusterNode implements Cluster {
     if (this.#ending !== undefined) return
     this.#ending = closed
     this.#driver?.stop()
+    // Only a join that is still under way hears of it.
+    this.#admission.reject(this.#closedError())
     this.#early = []
     void this.#finish(closed, lingerMs)
   }
@@ -286,10 +288,13 @@ export class ClusterNode implements Cluster {
   }
 
   #refuseIfEnded(): void {
-    if (this.#ending === undefined) return
-    const { reason, detail } = this.#ending
+    if (this.#ending !== undefined) throw this.#closedError()
+  }
+
+  #closedError(): SkeinError {
+    const { reason, detail } = this.#ending ?? { reason: 'closed', detail: '' }
     const why = detail === '' ? reason : `${reason}, ${detail}`
-    throw new SkeinError(
+    return new SkeinError(
       'ERR_SKEIN_CLOSED',
       `node ${this.#identity.nodeId} is closed (${why}); nothing changed`,
     )

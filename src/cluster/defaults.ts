@@ -34,6 +34,8 @@ export const SHELL_LIMITS = {
   leaveTimeoutMs: 30_000,
   /** How long a node whose membership is over stays, so that its last words reach its neighbours. */
   lingerMs: 300,
+  /** Turns of the driver without letting time pass; what is left then waits for the next millisecond. */
+  turnsMax: 64,
   /** Node's timers overflow above this and fire at once. */
   timerDelayMaxMs: 2 ** 31 - 1,
   /** Characters of an option's value quoted in an error. */

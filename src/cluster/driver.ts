@@ -77,7 +77,8 @@ export class Driver {
     if (this.#running) return
     this.#running = true
     try {
-      while (this.#queue.length > 0 && !this.#stopped) this.#turn()
+      for (let turns = 0; turns < SHELL_LIMITS.turnsMax && this.#queue.length > 0 && !this.#stopped; turns++)
+        this.#turn()
       this.#arm()
     } catch (error) {
       // Peer input cannot cause this; a broken invariant of ours must not go on talking to a cluster.
@@ -175,7 +176,8 @@ export class Driver {
   /** One timer for all deadlines; left alone while it is armed for the right time. */
   #arm(): void {
     if (this.#stopped) return
-    const deadline = this.#machine.nextDeadline()
+    // Inputs are left over only where each turn fails to send what the last one asked for.
+    const deadline = this.#queue.length > 0 ? this.#clock.nowMs() + 1 : this.#machine.nextDeadline()
     if (deadline === this.#armedFor && this.#timer !== undefined) return
     this.#timer?.cancel()
     this.#timer = undefined

@@ -168,6 +168,20 @@ describe('effects', () => {
     expect(log).toEqual(['handle join', `send ${PEER} 8`, 'publish selfPaused', 'handle sendFailed'])
   })
 
+  it('sends that fail for ever do not hold up the process', () => {
+    const { driver, batches, world, armed } = rig(() => [
+      { type: 'send', to: PEER, message: { type: 'initJoin' } },
+    ])
+    world.sendResult = 'noLink'
+    driver.submit([{ type: 'join' }])
+    const turns = batches.length
+    expect(turns).toBeLessThan(1000)
+    expect(armed().map((timer) => timer.delayMs)).toEqual([1])
+    armed()[0]?.task()
+    expect(batches.length).toBeGreaterThan(turns)
+    expect(batches[turns]?.map((input) => input.type)).toEqual(['sendFailed', 'deadline'])
+  })
+
   it('the machine is never re-entered: a command from a listener waits for the next turn', () => {
     const { driver, log, onPublish } = rig((batch) =>
       batch.some((input) => input.type === 'join')

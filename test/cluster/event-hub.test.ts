@@ -4,6 +4,7 @@ import { EVENT_CHANNEL, EventHub } from '../../src/cluster/event-hub.js'
 import type { DiagnosticsMessage, ShellEvent, StreamItem } from '../../src/cluster/events.js'
 import type { Logger } from '../../src/cluster/options.js'
 import type { ClusterState } from '../../src/core/model.js'
+import { nextUncaught } from './support.js'
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const
 
@@ -34,17 +35,6 @@ async function readAll(stream: AsyncIterable<StreamItem>): Promise<StreamItem[]>
   const items: StreamItem[] = []
   for await (const item of stream) items.push(item)
   return items
-}
-
-/** Resolves with the next uncaught exception, keeping the test runner's own handlers out of it. */
-async function nextUncaught(): Promise<unknown> {
-  const others = process.listeners('uncaughtException')
-  process.removeAllListeners('uncaughtException')
-  try {
-    return await new Promise((resolve) => process.once('uncaughtException', resolve))
-  } finally {
-    for (const listener of others) process.on('uncaughtException', listener)
-  }
 }
 
 describe('the event hub', () => {

@@ -154,16 +154,19 @@ for (const transport of TRANSPORTS) {
 }
 
 describe('errors and their state', () => {
-  it('BIND: the port is taken', async () => {
-    nodes = new Nodes('net')
-    const server = createServer()
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    const { port } = server.address() as { port: number }
-    const error = await nodes.join({ listen: { host: '127.0.0.1', port } }).catch((reason) => reason)
-    server.close()
-    expect(error).toMatchObject({ code: 'ERR_SKEIN_BIND' })
-    expect(error.message).toContain(String(port))
-  })
+  it.each(NATIVE_MISSING ? ['net' as const] : ['net' as const, 'native' as const])(
+    'BIND over %s: the port is taken',
+    async (transport) => {
+      nodes = new Nodes(transport)
+      const server = createServer()
+      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+      const { port } = server.address() as { port: number }
+      const error = await nodes.join({ listen: { host: '127.0.0.1', port } }).catch((reason) => reason)
+      server.close()
+      expect(error).toMatchObject({ code: 'ERR_SKEIN_BIND' })
+      expect(error.message).toContain(String(port))
+    },
+  )
 
   it('INVALID_OPTION rejects, it does not throw', async () => {
     const joining = joinCluster({ name: '', listen: '127.0.0.1:0' })

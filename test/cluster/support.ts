@@ -116,3 +116,14 @@ export function recordingLogger() {
 
 /** Where no binary is built the native half is skipped by name, unless the run demands it. */
 export const NATIVE_MISSING = process.env['SKEIN_REQUIRE_NATIVE'] !== '1' && !nativeAvailable()
+
+/** Resolves with the next uncaught exception, keeping the test runner's own handlers out of it. */
+export async function nextUncaught(): Promise<unknown> {
+  const others = process.listeners('uncaughtException')
+  process.removeAllListeners('uncaughtException')
+  try {
+    return await new Promise((resolve) => process.once('uncaughtException', resolve))
+  } finally {
+    for (const listener of others) process.on('uncaughtException', listener)
+  }
+}
