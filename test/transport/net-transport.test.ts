@@ -89,6 +89,17 @@ describe('net transport', () => {
     await expect(closed.start(() => {})).rejects.toMatchObject({ code: 'ERR_SKEIN_CLOSED' })
   })
 
+  it.each([
+    { host: '', port: 7000 },
+    { host: '127.0.0.1', port: 0 },
+    { host: '127.0.0.1', port: 70_000 },
+  ])('an address that cannot be dialled ($host, $port) is unreachable, not an exception', async (address) => {
+    const node = await startNode(harness, open)
+    node.transport.connect(address)
+    await harness.waitFor(() => eventsOf(node, 'gated').length > 0, 'the failure')
+    expect(eventsOf(node, 'gated')[0]).toMatchObject({ address, reason: 'unreachable' })
+  })
+
   it('dials what was wanted before it was started', async () => {
     const b = await startNode(harness, open)
     const uid = freshUid()

@@ -23,6 +23,7 @@ export class Beats {
       return
     }
     connection.beatIntervalMs = Math.max(intervalMs, CONTROL_LINK_LIMITS.beatIntervalMinMs)
+    // At once, but a peer that asks again and again does not get beats faster than the floor.
     const earliestMs = connection.lastBeatMs + CONTROL_LINK_LIMITS.beatIntervalMinMs
     connection.beatDueMs = Math.max(nowMs, earliestMs)
     deadlines.set(connection.beatDeadline, connection.beatDueMs)
@@ -40,6 +41,7 @@ export class Beats {
     const body = decodeHeartbeat(frame.body)
     if (body === undefined || frame.sequence === 0 || frame.sequence > connection.beatSequence)
       return undefined
+    // The time is our own, but the peer carried it: it may have made it up.
     const elapsedUs = this.context.nowMs * US_PER_MS - body.sentUs
     return elapsedUs < -US_PER_MS ? undefined : Math.max(0, elapsedUs) / US_PER_MS
   }

@@ -127,6 +127,7 @@ export class ControlPlane {
     return 'sent'
   }
 
+  /** Effects of `send`; those of `handle` are its result. */
   takeEffects(): readonly Effect[] {
     return this.context.takeEffects()
   }
@@ -150,7 +151,7 @@ export class ControlPlane {
   }
 
   /** Adds to a counter that only the adapter can know. */
-  count(name: 'wakeups' | 'inboxFull', by = 1): void {
+  count(name: 'wakeups' | 'quarantinedFramesDropped', by = 1): void {
     this.context.counters[name] += by
   }
 
@@ -159,6 +160,7 @@ export class ControlPlane {
     const gapMs = context.nowMs - this.lastTurnMs
     this.lastTurnMs = context.nowMs
     if (!context.started || gapMs <= TRANSPORT_LIMITS.selfPauseMs) return false
+    // Of any gap one tick is normal; the rest is what no peer may be charged for.
     const excessMs = gapMs - CONTROL_LINK_LIMITS.tickMs
     context.pausedMs += excessMs
     context.counters.selfPauses += 1
@@ -170,6 +172,7 @@ export class ControlPlane {
   }
 
   private onDeadline(justPaused: boolean): void {
+    // What arrived meanwhile waits in the sockets. The adapter reads it before it asks again.
     if (justPaused) return
     this.held = false
     const { deadlines, nowMs } = this.context
@@ -220,6 +223,7 @@ export class ControlPlane {
     if (uid !== undefined && this.peerTable.quarantineReason(uid) !== undefined) return
     const target = this.dialler.ensure(address)
     if (target === undefined) return
+    // Takes back a `disconnect` that a watch has kept from closing the link.
     for (const peer of this.dialler.linksTo(address)) peer.unwanted = false
     const named = uid === undefined ? undefined : this.peerTable.get(uid)
     if (named !== undefined) named.unwanted = false
@@ -228,6 +232,7 @@ export class ControlPlane {
 
   private onDisconnect(address: Address): void {
     const target = this.dialler.get(address)
+    // Asked before the wish is withdrawn: a target that nobody wants is forgotten, and with it who answered there.
     const linked = this.dialler.linksTo(address)
     if (target !== undefined) this.dialler.disconnect(target)
     for (const peer of linked) {
@@ -250,6 +255,7 @@ export class ControlPlane {
       this.dialler.addWatch(target, watch)
       return
     }
+    // The peer has moved: its detector and verdicts stay, only the address to dial changes.
     this.dialler.removeWatch(known)
     known.target = target
     this.dialler.addWatch(target, known)
@@ -281,6 +287,7 @@ export class ControlPlane {
     this.dialler.forgetUid(uid)
     for (const connection of this.connections.all()) {
       if (connection.hello?.uid !== uid) continue
+      // Shut down already; only its last messages must not be delivered any more.
       if (connection.phase === 'superseded') connection.phase = 'closing'
       else if (connection.phase !== 'closing') this.links.sayQuarantined(connection, uid, reason)
     }
@@ -288,6 +295,7 @@ export class ControlPlane {
 
   private onShutdown(): void {
     if (this.context.closing) return
+    // First of all: it silences events and dials, which the goodbyes below would cause.
     this.context.closing = true
     this.dialler.scheduleAll()
     for (const connection of this.connections.all()) {

@@ -49,6 +49,7 @@ export class Dialler {
 
   connect(target: Target, uid: Uid | undefined): void {
     this.unblock(target, uid)
+    // A wish that is new is not made to wait for the back-off of an older one.
     if (!target.connectWanted || target.expected !== uid) target.notBeforeMs = Number.NEGATIVE_INFINITY
     target.connectWanted = true
     target.expected = uid
@@ -118,6 +119,7 @@ export class Dialler {
     const { context } = this
     const want = context.started && !context.closing ? this.nextWant(target) : undefined
     if (target.dialing !== undefined) {
+      // Once its hello is out a dial may be what the other side completes: it ends by its answer or its timeout only.
       if (target.dialing.phase !== 'connecting' || want !== undefined) return
       this.abandon(target, target.dialing)
     }
@@ -155,6 +157,7 @@ export class Dialler {
       target.firstRefusedMs = undefined
       this.failProbes(target)
     }
+    // The second refusal confirms a death, so it must not be left to chance: that dial has no jitter.
     const confirmMs = reason === 'refused' ? this.onRefusedConnection(target) : undefined
     const retryInMs = confirmMs ?? this.nextDelayMs(target)
     target.notBeforeMs = context.nowMs + retryInMs
@@ -165,23 +168,23 @@ export class Dialler {
     this.schedule(target)
   }
 
-  /** Refused with `superseded`: at once again, unless the pair has a link by now or this goes on and on. */
+  /** Refused with `superseded`: at once again with a higher number, unless a link serves by now or this goes on and on. */
   onSuperseded(connection: Connection, uid: Uid, dial: number): void {
     const target = connection.target!
     target.dialMax = Math.max(target.dialMax, dial)
     this.peers.get(uid)?.noteDial(dial)
     target.supersededInRow += 1
-    if (target.supersededInRow > CONTROL_LINK_LIMITS.supersededRetriesMax && !this.peers.isLinked(uid)) {
-      this.onFailure(connection, 'handshake')
-      return
-    }
+    const isEndless = target.supersededInRow > CONTROL_LINK_LIMITS.supersededRetriesMax
+    if (isEndless && this.nextWant(target) !== undefined) return this.onFailure(connection, 'handshake')
     target.dialing = undefined
     target.notBeforeMs = Number.NEGATIVE_INFINITY
     this.schedule(target)
   }
 
-  /** Refused for good. */
+  /** Refused for good by `uid`. It does not speak for another incarnation that is expected at its address: that one may yet come. */
   onFinalRefusal(connection: Connection, uid: Uid): void {
+    const { expected } = connection
+    if (expected !== undefined && expected !== uid) return this.onFailure(connection, 'handshake')
     const target = connection.target!
     target.dialing = undefined
     target.blockedBy = uid
@@ -202,6 +205,7 @@ export class Dialler {
 
   /** Somebody answered at the target's address: `uid` is alive there, and nobody else is. */
   onAnswer(target: Target, uid: Uid): void {
+    // Refusals confirm each other only in a row: in between, somebody was there.
     target.firstRefusedMs = undefined
     for (const probed of [...target.probes.keys()]) {
       target.probes.delete(probed)
@@ -271,6 +275,7 @@ export class Dialler {
 
   private nextWant(target: Target): Want | undefined {
     const probe = target.probes.entries().next().value as [Uid, Probe] | undefined
+    // A probe was asked for by name and once: neither the back-off nor a final refusal of others holds it up.
     if (probe !== undefined) return { expected: probe[0], notBeforeMs: probe[1].notBeforeMs }
     if (target.blockedBy !== undefined) return undefined
     const { notBeforeMs } = target
@@ -287,6 +292,7 @@ export class Dialler {
   /** The highest incarnation watched here that needs a dial; none below one that is linked from this address. */
   private watchToDial(target: Target): Watch | undefined {
     const here = this.peers.linkedAt(target.key)
+    // Whoever is linked from here and is younger has taken the address: dialling the elder would only meet it again.
     let best: Watch | undefined
     for (const watch of target.watches.values()) {
       if (!watch.wantsDial || (here !== undefined && here.uid > watch.uid)) continue
@@ -295,7 +301,7 @@ export class Dialler {
     return best
   }
 
-  /** Full jitter above a floor; the back-off doubles up to its cap. */
+  /** Full jitter (uniform from nothing up to the back-off) above a floor, so that diallers of one address spread; the back-off doubles up to its cap. */
   private nextDelayMs(target: Target): number {
     const { dial, random } = this.context.options
     const capMs = target.watches.size > 0 ? dial.backoffWatchedMaxMs : dial.backoffMaxMs
@@ -310,6 +316,7 @@ export class Dialler {
     const { confirmGoneMs } = options.dial
     const confirmed = target.firstRefusedMs !== undefined && nowMs - target.firstRefusedMs >= confirmGoneMs
     target.firstRefusedMs ??= nowMs
+    // A peer of which nothing was ever heard may just not have started: nobody listening says nothing about it.
     let owed = this.onRefusedProbes(target)
     for (const watch of target.watches.values()) {
       if (!watch.wantsDial || !watch.peer.heard || watch.goneRaised) continue

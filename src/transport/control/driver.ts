@@ -94,12 +94,15 @@ export class ControlDriver {
   quarantine(uid: Uid, reason: QuarantineReason): void {
     // Events of this incarnation that wait for the sink are not delivered any more either.
     const isFrom = (event: TransportEvent) => event.type === 'message' && event.uid === uid
-    this.pending = this.pending.filter((event) => !isFrom(event))
+    const kept = this.pending.filter((event) => !isFrom(event))
+    this.plane.count('quarantinedFramesDropped', this.pending.length - kept.length)
+    this.pending = kept
     this.command({ type: 'quarantine', uid, reason })
   }
 
   send(uid: Uid, bytes: Uint8Array): SendResult {
     if (this.stopped) return 'noLink'
+    // Not an input: a send moves no deadline and raises no event, and it is what is called most.
     const result = this.plane.send(uid, bytes)
     if (result === 'sent') this.applyAll(this.plane.takeEffects())
     return result
@@ -134,6 +137,7 @@ export class ControlDriver {
 
   /** Says goodbye and drains; resolves once no socket is left. No event follows the call. */
   shutdown(): Promise<void> {
+    // Before the goodbyes: whatever they cause, nobody is told.
     this.sink = undefined
     this.pending = []
     return new Promise((resolve) => {
@@ -172,6 +176,7 @@ export class ControlDriver {
     if (!this.held || event.type !== 'message') return
     this.heldMessageBytes += event.bytes.length
     if (this.heldMessageBytes <= CONTROL_LINK_LIMITS.inboxBytesMax) return
+    // Not from here: the engine's effects are just being applied.
     this.ports.postpone(() => this.command({ type: 'inboxFull', uid: event.uid }))
   }
 
@@ -185,7 +190,9 @@ export class ControlDriver {
   }
 
   private flush(): void {
+    // A sink that drains would otherwise be handed the next batch while it is still in the middle of this one.
     if (this.delivering || this.held || this.sink === undefined || this.pending.length === 0) return
+    // Taken before the call: the batch is the sink's, and what its commands cause belongs to the next one.
     const batch = this.pending
     this.pending = []
     this.heldMessageBytes = 0

@@ -40,6 +40,7 @@ export class Handshake {
     connection.dial = dial
     connection.dialUid = this.context.uid
     connection.phase = 'helloSent'
+    // Noted before the answer: should this one fail half-way, the other side may know its number already.
     if (connection.expected !== undefined) this.peers.get(connection.expected)?.noteDial(dial)
     const hello = this.context.ownHello(dial, connection.target!.address)
     this.context.write(connection, encodeHello(FrameKind.hello, hello))
@@ -58,6 +59,7 @@ export class Handshake {
       this.context.countBadInput(connection.remote, fault)
       return this.refuse(connection, fault, hello.uid)
     }
+    // No record is made of an unknown incarnation before it is complete: a stranger could fill the table with hellos.
     const peer = this.peers.get(hello.uid)
     peer?.noteDial(hello.dial)
     if (!this.links.wouldWin(peer, hello.dial, hello.uid)) {
@@ -71,7 +73,10 @@ export class Handshake {
     this.context.write(connection, encodeHello(FrameKind.helloAck, ack))
   }
 
-  /** A frame to an acceptor that waits for `ready`. */
+  /**
+   * A frame to an acceptor that waits for `ready`. Only now is the handshake complete on this side: a dialler that
+   * gave up meanwhile, because we were stopped, say, must not replace a link that lives.
+   */
   onReadyFrame(connection: Connection, frame: Frame): void {
     switch (frame.kind) {
       case FrameKind.ready:
@@ -99,6 +104,7 @@ export class Handshake {
     }
   }
 
+  /** Says why, then closes. The dial number lets a superseded dialler overtake the link that it did not know of. */
   refuse(connection: Connection, name: RefusalName, uid?: Uid): void {
     const reason = RefusalReason[name]
     const quarantine = uid === undefined ? undefined : this.peers.quarantineReason(uid)
@@ -117,6 +123,7 @@ export class Handshake {
     this.context.closeGracefully(connection, 'closing')
   }
 
+  /** In the order of the page: what a peer is told first must not depend on which implementation it meets. */
   private faultOf(hello: Hello): HelloFault | undefined {
     const overlaps = hello.versionMin <= PROTOCOL_VERSION_MAX && hello.versionMax >= PROTOCOL_VERSION_MIN
     if (!overlaps) return 'versionUnsupported'
@@ -134,6 +141,7 @@ export class Handshake {
     const target = connection.target!
     const fault = this.faultOf(hello)
     if (fault === 'quarantined') {
+      // It hears of its quarantine when it dials us; here it only must not become a link.
       this.context.countBadInput(connection.remote, fault)
       this.context.closeGracefully(connection, 'closing')
       this.dialler.onAnswer(target, hello.uid)
@@ -167,6 +175,7 @@ export class Handshake {
     this.dialler.onAnswer(target, hello.uid)
     const healthy = peer.link !== undefined && peer.watch?.suspected !== true
     target.lastUid = hello.uid
+    // A probe asks; it does not replace a link that works.
     if ((probed && healthy) || !this.links.wouldWin(peer, connection.dial, connection.dialUid)) {
       this.context.closeGracefully(connection, 'closing')
       return this.dialler.onDialDone(connection)
@@ -183,6 +192,7 @@ export class Handshake {
     this.context.counters.refusedIn += 1
     this.context.closeGracefully(connection, 'closing')
     const { target } = connection
+    // Later versions may have more reasons; what is unknown is retried, as the mildest one is.
     const known = RefusalReason[refusal.reason]
     const reason = known === undefined || known === 'none' ? 'busy' : (known as RefusalName)
     if (reason !== 'superseded') {

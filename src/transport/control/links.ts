@@ -54,6 +54,7 @@ export class Links {
     context.counters.handshakesCompleted += 1
     peer.noteDial(connection.dial)
     if (!this.wouldWin(peer, connection.dial, connection.dialUid)) {
+      // It never was a session here: its messages could overtake those of the link, so they are dropped.
       this.supersede(connection, 'closing')
       return
     }
@@ -62,6 +63,7 @@ export class Links {
     this.peers.setLink(peer, connection, hello.advertised)
     context.counters.linksUp += 1
     context.emit({ type: 'linkUp', peer: peerHello(connection), session: connection.session })
+    // The watcher first: its redial flag decides whether the dialler still has anything to do.
     this.watcher.onLinkUp(peer)
     this.dialler.onLinkUp(peer)
   }
@@ -69,6 +71,7 @@ export class Links {
   /** The link is gone. `atOnce`: a peer still wanted is dialled now, not after the back-off. */
   down(connection: Connection, reason: LinkDownReason, atOnce: boolean): void {
     const peer = connection.peer
+    // A socket that was replaced, or never became the link, is no loss.
     if (peer?.link !== connection) return
     this.peers.clearLink(peer)
     this.context.counters.linksDown += 1
@@ -176,6 +179,7 @@ export class Links {
     const body = decodeHeartbeat(frame.body)
     if (body === undefined) return 'frameTooShort'
     this.context.counters.beatsIn += 1
+    // What still drains from a replaced socket was sent before it was replaced: no news of the peer.
     if (connection.phase !== 'linked') return 'ok'
     const peer = connection.peer!
     peer.loopAgeMs = body.loopAgeMs
@@ -209,6 +213,7 @@ export class Links {
     const reason = decodeGoodbye(frame.body)
     if (reason === undefined) return 'frameTooShort'
     if (reason === GoodbyeReason.superseded) {
+      // Needs no action: the successor completes, or has, and replaces this socket here as it did there.
       connection.supersededByPeer = true
       return 'ok'
     }

@@ -43,6 +43,7 @@ export class SocketInputs {
   onAccepted(id: ConnectionId, remote: string): void {
     const { context } = this
     context.counters.accepts += 1
+    // Handshakes in drain count as well: a flood of refused ones is a flood.
     if (context.closing || this.connections.countPendingInbound() >= TRANSPORT_LIMITS.pendingHandshakesMax) {
       if (!context.closing) context.countBadInput(remote, 'tooManyConnections')
       context.push({ type: 'destroy', connection: id })
@@ -54,6 +55,7 @@ export class SocketInputs {
   onSocket(input: SocketInput): void {
     const connection = this.connections.get(input.connection)
     if (connection === undefined) return
+    // A link may be held open for this handshake; however it ends, that has to be looked at.
     const couldSucceed = connection.phase === 'awaitReady'
     this.route(connection, input)
     if (couldSucceed) this.links.releaseHeld(connection.hello!.uid)
@@ -115,9 +117,11 @@ export class SocketInputs {
 
   private onData(connection: Connection, bytes: Uint8Array): void {
     this.context.counters.bytesIn += bytes.length
+    // Bytes behind bad input belong to a stream that has lost its frames.
     if (connection.unreadable || connection.phase === 'connecting') return
     connection.buffer.push(bytes)
     while (!connection.unreadable) {
+      // Asked anew for every frame: the chunk that completes the handshake may carry a large one behind it.
       const isComplete = connection.peer !== undefined
       const { controlFrameBytesMax, helloFrameBytesMax } = TRANSPORT_LIMITS
       const step = connection.buffer.next(isComplete ? controlFrameBytesMax : helloFrameBytesMax)
@@ -130,6 +134,7 @@ export class SocketInputs {
 
   private onFrame(connection: Connection, bytes: Uint8Array): void {
     if (connection.phase === 'closing') return this.dropFrame(connection, bytes)
+    // Before the CRC, so that a stray client of another protocol is not counted as corruption.
     if (connection.phase === 'awaitHello' && !hasHelloMagic(bytes.subarray(FRAME_HEADER_BYTES))) {
       return this.closeForBadInput(connection, 'badMagic')
     }
@@ -167,6 +172,7 @@ export class SocketInputs {
     if (isTruncated) this.context.countBadInput(connection.remote, 'truncatedFrame')
     if (phase === 'linked' && !isTruncated) return this.links.onEnded(connection)
     this.context.closeGracefully(connection, 'closing')
+    // At once, unlike after other bad input: a process that is killed ends in the middle of a frame, too.
     if (phase === 'linked') this.links.down(connection, 'badInput', true)
     if (phase === 'helloSent') this.dialler.onFailure(connection, 'handshake')
   }

@@ -63,6 +63,7 @@ export class Watcher {
     if (wasSuspected) this.raiseTrust(watch, watch.detector)
     watch.detector.heartbeat(detectorMs, !wasSuspected && !watch.awaitsFirstBeat)
     watch.awaitsFirstBeat = false
+    // The old socket carries beats again: the dial beside it is no longer needed.
     if (watch.redial) {
       watch.redial = false
       this.reschedule(watch.target)
@@ -112,6 +113,7 @@ export class Watcher {
 
   private rearm(watch: Watch): void {
     const { deadlines, pausedMs } = this.context
+    // One deadline at the moment when phi will cross the threshold, instead of asking for phi all the time.
     if (watch.suspectedSilent) deadlines.clear(watch.deadline)
     else deadlines.set(watch.deadline, watch.detector!.suspectAtMs() + pausedMs)
   }

@@ -46,7 +46,7 @@ export class MemoryTransport implements Transport {
         nowMs: () => network.clock.nowMs(),
         arm: (atMs) => this.arm(atMs),
         apply: (effect) => this.apply(effect),
-        postpone: (run) => this.host?.defer(run),
+        postpone: (run) => this.postpone(run),
       },
     )
   }
@@ -54,6 +54,7 @@ export class MemoryTransport implements Transport {
   async start(sink: EventSink): Promise<Address> {
     const host = this.network.addHost(this.options.listen, (stream) => this.onAccepted(stream))
     this.host = host
+    // Behind what waited to be delivered: no deadline overtakes bytes that had already arrived.
     host.onResumed = () => this.rearm()
     this.onBound(host.address, this)
     const { advertise } = this.options
@@ -126,7 +127,13 @@ export class MemoryTransport implements Transport {
     this.driver.release()
   }
 
+  private postpone(run: () => void): void {
+    if (this.host === undefined) this.network.clock.schedule(0, run)
+    else this.host.defer(run)
+  }
+
   private async shutdown(): Promise<void> {
+    // No longer listening; its open streams live on until they are drained.
     if (this.host !== undefined) this.network.removeHost(this.host)
     await this.driver.shutdown()
   }

@@ -18,6 +18,7 @@ export interface SocketEvents {
 /** Frames up to this many bytes in one turn are copied into one buffer; more go out as a vector. */
 const COALESCE_BYTES_MAX = 256 * 1024
 
+const PORT_MAX = 65_535
 const RESET_CODES = new Set(['ECONNRESET', 'EPIPE', 'ECONNABORTED'])
 
 export class NetSocket {
@@ -33,11 +34,13 @@ export class NetSocket {
     opened: boolean,
   ) {
     this.opened = opened
+    // What may be coalesced is coalesced here; Nagle's algorithm would hold the rest back for a round trip.
     socket.setNoDelay(true)
     socket.on('data', (chunk: Buffer) => {
       events.onData(new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength))
     })
     socket.on('end', () => events.onEnded())
+    // Always followed by `close`, which reports it.
     socket.on('error', (error) => {
       this.failure = error
     })
@@ -45,7 +48,13 @@ export class NetSocket {
     if (!opened) socket.on('connect', () => this.onConnect())
   }
 
-  static dial(address: Address, events: SocketEvents): NetSocket {
+  /** Undefined, and a failure reported later, for an address that no socket can be made for. */
+  static dial(address: Address, events: SocketEvents): NetSocket | undefined {
+    // `connect` would throw for the port, and take an empty host for this machine.
+    if (address.host === '' || address.port < 1 || address.port > PORT_MAX) {
+      setImmediate(() => events.onFailed('unreachable'))
+      return undefined
+    }
     const socket = connect({ host: address.host, port: address.port, allowHalfOpen: true })
     return new NetSocket(socket, events, false)
   }
@@ -61,6 +70,7 @@ export class NetSocket {
     this.queuedBytes += bytes.length
     if (this.flushPosted) return
     this.flushPosted = true
+    // When the turn's own code has run, before any other callback: together, and not later than that.
     queueMicrotask(() => this.flush())
   }
 

@@ -119,6 +119,7 @@ class NetTransport implements Transport {
     // A failed start has nothing to close, and its caller holds the rejection.
     if (starting !== undefined) await starting.catch(() => undefined)
     const { server } = this
+    // Accepts no more from here on; its callback comes when the last connection has gone.
     const unlistened = new Promise<void>((resolve) =>
       server === undefined ? resolve() : server.close(() => resolve()),
     )
@@ -128,13 +129,15 @@ class NetTransport implements Transport {
 
   private onAccepted(socket: Socket): void {
     const id = this.driver.newConnectionId()
+    // Known before the engine hears of it: it may refuse the connection at once.
     this.sockets.set(id, NetSocket.accepted(socket, this.eventsOf(id)))
     this.driver.socketInput({ type: 'accepted', connection: id, remote: remoteOf(socket) })
   }
 
   private apply(effect: SocketEffect): void {
     if (effect.type === 'dial') {
-      this.sockets.set(effect.connection, NetSocket.dial(effect.address, this.eventsOf(effect.connection)))
+      const dialled = NetSocket.dial(effect.address, this.eventsOf(effect.connection))
+      if (dialled !== undefined) this.sockets.set(effect.connection, dialled)
       return
     }
     const socket = this.sockets.get(effect.connection)
@@ -203,6 +206,7 @@ class LoopTimer {
     else this.timeout = setTimeout(() => this.afterPoll(), Math.ceil(delayMs))
   }
 
+  /** The loop runs timers, then polls its sockets, then runs immediates: this one sees what had arrived. */
   private afterPoll(): void {
     this.immediate = setImmediate(() => {
       this.immediate = undefined
@@ -220,6 +224,7 @@ function bindServer(server: Server, listen: Address): Promise<Address> {
       const message = `cannot listen on ${formatAddress(listen)}: ${cause.message}. Nothing was started; choose a free address of this machine`
       reject(new SkeinError('ERR_SKEIN_BIND', message, { cause, retryable: true }))
     })
+    // `exclusive`: under `node:cluster` two workers must not share one incarnation's address.
     server.listen({ host: listen.host, port: listen.port, exclusive: true }, () => {
       server.removeAllListeners('error')
       // An accept that fails (out of descriptors) loses that connection; its dialler tries again.
