@@ -4,6 +4,7 @@ import type { JoinOptions } from '../cluster/options.js'
 import { keepMajority, manual } from '../core/downing.js'
 import { runAgent } from './agent.js'
 
+/** As commander hands them over; the library checks them. */
 export interface AgentFlags {
   readonly cluster: string
   readonly listen: string
@@ -69,16 +70,19 @@ export function joinOptions(flags: AgentFlags): JoinOptions {
   }
 }
 
+/** No flag, no choice: whether one is needed is the library's to say. */
 function downing({ downing, stableAfterMs }: AgentFlags): JoinOptions['downing'] {
   if (downing === 'manual') return manual()
   if (downing === undefined && stableAfterMs === undefined) return undefined
   return keepMajority(stableAfterMs === undefined ? {} : { stableAfterMs })
 }
 
+/** Empty items are kept: the library names them as what they are, a mistake. */
 function list(value: string): string[] {
   return value.split(',').map((item) => item.trim())
 }
 
+/** Digits only: no sign, no fraction, no exponent. At most 999,999,999. */
 export function whole(value: string): number {
   if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('expected a whole number')
   return Number(value)

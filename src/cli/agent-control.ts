@@ -7,14 +7,17 @@ import type { ClusterState } from '../core/model.js'
 import { isSkeinError } from '../errors.js'
 import type { PeerStatus } from '../transport/transport.js'
 
+/** What a parent may ask. Node references are those of `Cluster.down`. */
 export type ControlCommand =
   | { readonly cmd: 'state' | 'counters' | 'peers' | 'leave' }
   | { readonly cmd: 'down'; readonly node: string }
   /** Keeps this process's JavaScript thread busy for `ms`, after the answer has been sent. */
   | { readonly cmd: 'block'; readonly ms: number }
 
+/** `id` comes back in the reply; the parent chooses it. */
 export type ControlRequest = ControlCommand & { readonly id: number }
 
+/** Exactly one for each request, in order. */
 export type ControlReply =
   | {
       readonly id: number
@@ -60,6 +63,7 @@ export function serveControl(controlled: Controlled): { stop(): void } {
   }
 }
 
+/** Synchronous, so that a state is that of one moment. Never throws. */
 function answer(controlled: Controlled, request: ControlRequest): ControlReply {
   const { id } = request
   const cluster = controlled.cluster()
@@ -90,6 +94,7 @@ function answer(controlled: Controlled, request: ControlRequest): ControlReply {
   }
 }
 
+/** The one fault an agent can only do to itself. */
 function block(ms: number): void {
   const untilMs = performance.now() + Math.min(ms, BLOCK_MS_MAX)
   while (performance.now() < untilMs) {

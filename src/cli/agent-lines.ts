@@ -27,6 +27,7 @@ export function jsonLine(line: Line): string {
   return JSON.stringify({ at: wallClockMs(), ...line })
 }
 
+/** Time of day in UTC, level, sentence. */
 export function humanLine(line: Line): string {
   const at = new Date(wallClockMs()).toISOString().slice(11, 23)
   const { level, text } = lineText(line)

@@ -16,6 +16,7 @@ export interface AgentStyle {
   readonly json: boolean
 }
 
+/** What a supervisor may rely on: `removed` means that only a restart, as a new incarnation, helps. */
 export const AGENT_EXIT = { left: 0, failed: 1, removed: 3 } as const
 
 /** Runs until the node has ended. Resolves with the exit code. */
@@ -60,6 +61,7 @@ function printEvents(print: (line: Line) => void): () => void {
   }
 }
 
+/** A departure that takes too long is told and cut short: the process was asked to end. */
 async function leave(cluster: Cluster, print: (line: Line) => void): Promise<void> {
   try {
     await cluster.leave()
@@ -69,11 +71,13 @@ async function leave(cluster: Cluster, print: (line: Line) => void): Promise<voi
   }
 }
 
+/** A close that nobody asked for is a failure. */
 function exitCode({ reason }: Closed): number {
   if (reason === 'left') return AGENT_EXIT.left
   return reason === 'downed' || reason === 'quarantined' ? AGENT_EXIT.removed : AGENT_EXIT.failed
 }
 
+/** Foreign errors are told by their message: a stack helps nobody who reads a log line. */
 function failureLine(error: unknown): Line {
   const message = error instanceof Error ? error.message : String(error)
   return { type: 'failed', code: isSkeinError(error) ? error.code : 'ERR_UNKNOWN', message }

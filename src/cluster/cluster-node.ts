@@ -39,16 +39,22 @@ export class ClusterNode implements Cluster {
   readonly #identity: NodeIdentity
   readonly #parts: NodeParts
   readonly #hub: EventHub
+  /** Settles once: up, refused, timed out, aborted or closed. */
   readonly #admission = new Deferred<void>()
   readonly #closed = new Deferred<Closed>()
+  /** Undefined until the listener is bound: only then is the own address known, and the machine must know it. */
   #driver: Driver | undefined
   #machine: DrivenMachine | undefined
+  /** Kept while joining, for the message of a failure. */
   #diary: JoinDiary | undefined
   #address: Address | undefined
+  /** True from the first time this node was up or weakly up. */
   #member = false
+  /** Set once, by whatever ends this node first; nothing goes in or out from then on. */
   #ending: Closed | undefined
   #skipLinger: (() => void) | undefined
   #joinTimer: { cancel(): void } | undefined
+  /** The transport is not asked for anything once it closes. */
   #finalCounters: TransportCounters | undefined
   /** Between binding and the machine's start, one turn of the promise queue. */
   #early: TransportEvent[] = []
@@ -158,6 +164,7 @@ export class ClusterNode implements Cluster {
     return { ...transport, ...this.#hub.counters(), ...this.#driver?.counters() }
   }
 
+  /** Binds, then makes the machine and lets it join. What peers said in between is handled in order. */
   async #start(): Promise<void> {
     const { transport, clock, codec } = this.#parts
     const address = await transport.start((batch) => this.#receive(batch))
@@ -188,6 +195,7 @@ export class ClusterNode implements Cluster {
     this.#receive(early)
   }
 
+  /** The transport's sink. What only concerns operators is told before the machine draws its conclusions. */
   #receive(batch: readonly TransportEvent[]): void {
     if (this.#driver === undefined) {
       this.#early.push(...batch)
@@ -211,6 +219,7 @@ export class ClusterNode implements Cluster {
     this.#end({ reason: 'closed', detail: '' }, 0)
   }
 
+  /** Publishes one batch, then looks whether this node has become a member by it. */
   #batch(apply: () => void): void {
     this.#hub.batch(apply, () => this.state)
     if (this.#member || this.#ending !== undefined) return
@@ -225,6 +234,7 @@ export class ClusterNode implements Cluster {
     this.#hub.publish(event)
   }
 
+  /** The machine has spoken its last; what it sent before must still reach its neighbours. */
   #terminated(reason: TerminationReason, detail: string): void {
     if (!this.#member) this.#admission.reject(this.#joinFailure(reason, detail))
     const lastWords = reason === 'left' || reason === 'downed'
@@ -243,6 +253,7 @@ export class ClusterNode implements Cluster {
     )
   }
 
+  /** Fail-stop: a node that no longer knows its own state must be seen as unreachable, not as wrong. */
   #crashed(error: unknown): void {
     this.#options.logger.error({ ...this.#identity, error }, 'an invariant of this node broke; it closes')
     this.#admission.reject(error)
@@ -252,10 +263,12 @@ export class ClusterNode implements Cluster {
     })
   }
 
+  /** Bounds make this unreachable; the machine is told that the send failed and goes on. */
   #sendFault(error: unknown, message: Message): void {
     this.#options.logger.error({ ...this.#identity, error }, `a ${message.type} message could not be sent`)
   }
 
+  /** Idempotent: the first reason stands. */
   #end(closed: Closed, lingerMs: number): void {
     if (this.#ending !== undefined) return
     this.#ending = closed
@@ -330,6 +343,7 @@ export class ClusterNode implements Cluster {
     }
   }
 
+  /** A removal may wait for others for ever, so every wait for one has an end that says whom it waits for. */
   async #within<T>(promise: Promise<T>, timeoutMs: number, who: string): Promise<T> {
     const late = new Deferred<never>()
     const timer = this.#parts.clock.schedule(timeoutMs, () => {

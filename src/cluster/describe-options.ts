@@ -24,6 +24,7 @@ export function describeOptions(options: JoinOptions): Readonly<Record<string, O
   return described
 }
 
+/** Values that print and serialise; callbacks and signals are only said to be there. */
 function shown(o: ResolvedOptions, path: string): unknown {
   const own = formatAddress(o.advertise)
   if (path === 'listen') return formatAddress(o.listen)

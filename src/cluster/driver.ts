@@ -49,10 +49,12 @@ export class Driver {
   readonly #codec: MessageCodec
   readonly #clock: ShellClock
   readonly #outlet: DriverOutlet
+  /** Inputs of the next turn. Bounded by one transport batch and the sends of one turn. */
   #queue: Input[] = []
   #running = false
   #stopped = false
   #timer: { cancel(): void } | undefined
+  /** The deadline for which the timer was set, in the clock's time. */
   #armedFor: number | undefined
   readonly #effects = new Map<Effect['type'], number>()
   readonly #dropped = new Map<DropReason, number>()
@@ -71,6 +73,7 @@ export class Driver {
     this.#outlet = outlet
   }
 
+  /** Hands inputs to the machine: at once, or after the turn under way. Without effect once stopped. */
   submit(inputs: readonly Input[]): void {
     if (this.#stopped) return
     for (const input of inputs) this.#queue.push(input)
@@ -115,6 +118,7 @@ export class Driver {
     this.#timer = undefined
   }
 
+  /** `effects.<type>` and `messagesDropped.<reason>`, both monotonic; absent while zero. */
   counters(): Record<string, number> {
     const counters: Record<string, number> = {}
     for (const [type, count] of this.#effects) counters[`effects.${type}`] = count
@@ -122,6 +126,7 @@ export class Driver {
     return counters
   }
 
+  /** One step of the machine. Effects are one batch: whoever reads the state meanwhile sees it after all of them. */
   #turn(): void {
     const batch = this.#queue
     this.#queue = []
@@ -148,6 +153,7 @@ export class Driver {
     }
   }
 
+  /** The transport takes a message or says why not; there is no third way, so nothing is lost silently. */
   #send(to: string, message: Message): void {
     let accepted = false
     try {
@@ -187,6 +193,7 @@ export class Driver {
     this.#timer = this.#clock.schedule(delayMs, () => this.#fire())
   }
 
+  /** The timer has run out. */
   #fire(): void {
     this.#timer = undefined
     // What has arrived was there before the deadline passed here: a busy loop must not accuse a punctual peer.

@@ -29,6 +29,7 @@ export interface HubOwner {
 
 export class EventHub {
   readonly #owner: HubOwner
+  /** Only keeps the lists: listeners are called one by one, so that one that throws does not starve the rest. */
   readonly #emitter = new EventEmitter()
   readonly #streams = new Set<EventStream>()
   /** Opened while a batch is being published: their snapshot is taken when it is complete, so no event repeats it. */
@@ -56,6 +57,7 @@ export class EventHub {
     }
   }
 
+  /** Tells everybody, in a fixed order. Never throws because of a listener or a logger. */
   publish(event: ShellEvent): void {
     this.#published.set(event.type, (this.#published.get(event.type) ?? 0) + 1)
     this.#log(event)
@@ -69,6 +71,7 @@ export class EventHub {
     for (const listener of this.#emitter.rawListeners(event.type)) this.#call(listener, event)
   }
 
+  /** A new iterator. `state` is asked once, when its snapshot is due. */
   open(bufferMax: number, state: () => ClusterState): EventStream {
     const stream = new EventStream(bufferMax, (ended) => this.#streams.delete(ended))
     if (this.#publishing) this.#waiting.push(stream)
@@ -94,6 +97,7 @@ export class EventHub {
     this.#emitter.off(type, listener as (event: ShellEvent) => void)
   }
 
+  /** `events.<type>` and what went wrong with those who listen; monotonic. */
   counters(): Record<string, number> {
     const counters: Record<string, number> = {
       eventListenerErrors: this.#listenerErrors,
@@ -137,6 +141,7 @@ export class EventHub {
     }
   }
 
+  /** Out of this call stack, which is the machine's. */
   #fail(error: unknown): void {
     this.#listenerErrors += 1
     setImmediate(() => {

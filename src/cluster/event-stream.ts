@@ -13,9 +13,12 @@ interface Waiter {
 export class EventStream implements AsyncIterableIterator<StreamItem, undefined> {
   readonly #bufferMax: number
   readonly #onEnd: (stream: EventStream) => void
+  /** Unread items, at most `bufferMax`; empty while somebody waits. */
   #items: StreamItem[] = []
+  /** Calls of `next` that are ahead of the events. */
   #waiters: Waiter[] = []
   #ended = false
+  /** Told to the reader after the items that came before it. */
   #failure: SkeinError | undefined
 
   /** `onEnd` is called once, when nothing more is to be pushed. */
@@ -24,6 +27,7 @@ export class EventStream implements AsyncIterableIterator<StreamItem, undefined>
     this.#onEnd = onEnd
   }
 
+  /** True when no more items are taken; some may still be unread. */
   get ended(): boolean {
     return this.#ended
   }
@@ -60,6 +64,7 @@ export class EventStream implements AsyncIterableIterator<StreamItem, undefined>
     this.#onEnd(this)
   }
 
+  /** The next item, or the failure once, or the end. Calls may overlap; they are answered in order. */
   next(): Promise<IteratorResult<StreamItem, undefined>> {
     return new Promise((resolve, reject) => {
       const item = this.#items.shift()

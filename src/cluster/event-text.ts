@@ -22,6 +22,7 @@ function nodesText(nodes: readonly UniqueAddress[]): string {
   return nodes.map(nodeText).join(', ')
 }
 
+/** Why, and the way out. */
 const JOIN_REFUSALS: Record<JoinRefusal, string> = {
   duplicateNodeId: 'a living member has this nodeId; give each node its own',
   olderIncarnation: 'a newer incarnation of this node is or was a member; check the clock of its host',
@@ -31,6 +32,7 @@ const JOIN_REFUSALS: Record<JoinRefusal, string> = {
   clusterFull: 'the cluster is at its bound of members',
 }
 
+/** What a refused newcomer's operator can do. */
 export function joinRefusalText(reason: JoinRefusal): string {
   return JOIN_REFUSALS[reason]
 }
@@ -47,10 +49,12 @@ export function isJoinRefusal(text: string): text is JoinRefusal {
   return Object.hasOwn(JOIN_REFUSALS, text)
 }
 
+/** Who stands in the way, and why; for messages about waiting. */
 export function blockersText(blockers: readonly Blocker[]): string {
   return blockers.map((b) => `${nodeText(b)} is ${b.reason}`).join(', ')
 }
 
+/** Facts are in the event; this is what they mean. Retries are told once and then only for debugging. */
 export function eventText(event: ShellEvent): EventText {
   switch (event.type) {
     case 'listening':
@@ -133,6 +137,7 @@ type HealthEvent = Extract<
   }
 >
 
+/** Reachability never sounds like membership: an unreachable member is said to be one. */
 function healthText(event: HealthEvent): EventText {
   switch (event.type) {
     case 'unreachable':

@@ -36,6 +36,7 @@ export type ShellEvent =
   /** The last event. */
   | ({ readonly type: 'closed' } & Closed)
 
+/** One vocabulary: the same names are used in logs, counters (`events.<type>`), the CLI and the documentation. */
 export type ShellEventType = ShellEvent['type']
 
 /** The events of one type, also where several types share a shape. */

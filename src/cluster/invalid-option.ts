@@ -18,6 +18,7 @@ export class InvalidOptionError extends SkeinError {
   }
 }
 
+/** Enough of a value to recognise it, and never a page of it. */
 function quote(value: unknown): string {
   const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })
   return text.length <= SHELL_LIMITS.quotedValueMax
@@ -50,6 +51,7 @@ function nearest(key: string, known: readonly string[]): string | undefined {
   return best
 }
 
+/** Levenshtein's distance; names are short, so the quadratic table does not matter. */
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, i) => i)
   for (let i = 1; i <= a.length; i++) {

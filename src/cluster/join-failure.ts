@@ -14,6 +14,7 @@ export class JoinDiary {
     this.#seeds = seeds
   }
 
+  /** Remembers the newest word on each address. */
   note(event: TransportEvent): void {
     if (event.type === 'gated') {
       const tries = event.attempts === 1 ? '1 attempt' : `${event.attempts} attempts`
@@ -63,6 +64,7 @@ export interface JoinAttempt {
   readonly blockers: readonly Blocker[]
 }
 
+/** The error for a membership that ended before it began; the code follows from the reason. */
 export function joinFailure(attempt: JoinAttempt, reason: TerminationReason, detail: string): SkeinError {
   const { cluster, nodeId } = attempt
   if (reason === 'joinTimeout') return joinTimeout(attempt)
@@ -73,6 +75,7 @@ export function joinFailure(attempt: JoinAttempt, reason: TerminationReason, det
   })
 }
 
+/** Two different stories: nobody let this node in, or somebody keeps the members from agreeing on it. */
 function joinTimeout(attempt: JoinAttempt): SkeinError {
   const { cluster, nodeId, joinTimeoutMs, diary, blockers } = attempt
   const what = `node ${nodeId} did not become a member of cluster ${cluster} within ${joinTimeoutMs} ms`
@@ -83,6 +86,7 @@ function joinTimeout(attempt: JoinAttempt): SkeinError {
   return new SkeinError('ERR_SKEIN_JOIN_TIMEOUT', `${what}. ${why}. This node is closed`, { retryable: true })
 }
 
+/** `detail` begins with the name of the refusal. */
 function joinRefused(attempt: JoinAttempt, detail: string): SkeinError {
   const { cluster, nodeId, uid, address } = attempt
   const name = /^[A-Za-z]+/.exec(detail)?.[0] ?? ''
@@ -101,6 +105,7 @@ function joinRefused(attempt: JoinAttempt, detail: string): SkeinError {
   )
 }
 
+/** `reason` is that of the signal; it becomes the cause. */
 export function joinAborted(nodeId: string, reason: unknown): SkeinError {
   return new SkeinError(
     'ERR_SKEIN_ABORTED',

@@ -17,11 +17,13 @@ const RANDOM_BITS = 22
 /** The last uid made here: two nodes of one process started in the same millisecond must differ, and be ordered. */
 let lastUid: Uid = NO_UID
 
+/** Higher than every uid made here before, whatever the wall clock does. */
 function nextUid(): Uid {
   lastUid = makeUid(Date.now(), randomInt(2 ** RANDOM_BITS), lastUid)
   return lastUid
 }
 
+/** Whole monotonic milliseconds: the machine reckons in integers. */
 const systemClock: ShellClock = {
   nowMs: () => Math.round(performance.now()),
   schedule: (delayMs, task) => {
@@ -86,6 +88,7 @@ function loads(load: AddonLoader): boolean {
   }
 }
 
+/** What the options say, and what they deliberately do not offer. */
 function machineSettings(
   options: ResolvedOptions,
   self: Parameters<NodeParts['makeMachine']>[0],

@@ -13,8 +13,10 @@ import type { Logger } from './options.js'
 /** Turns a given value into a valid one or throws `InvalidOptionError`. */
 export type Check<T> = (value: unknown, path: string) => T
 
+/** Names end up in logs and terminals; lone surrogates have no UTF-8. */
 const UNPRINTABLE = /[\p{Cc}\p{Surrogate}]/u
 
+/** `bytesMax` counts UTF-8, as the wire does. */
 export function text(bytesMax: number): Check<string> {
   return (value, path) => {
     const valid =
@@ -29,6 +31,7 @@ export function text(bytesMax: number): Check<string> {
   }
 }
 
+/** Bounds are inclusive. */
 export function integer(min: number, max: number): Check<number> {
   return (value, path) => {
     if (!Number.isInteger(value) || (value as number) < min || (value as number) > max) {
@@ -38,6 +41,7 @@ export function integer(min: number, max: number): Check<number> {
   }
 }
 
+/** Bounds are inclusive; NaN is outside of all. */
 export function real(min: number, max: number): Check<number> {
   return (value, path) => {
     if (typeof value !== 'number' || !(value >= min && value <= max)) {
@@ -115,6 +119,7 @@ export const role: Check<string> = text(CORE_LIMITS.roleBytesMax)
 /** The bounds of a decisive strategy's quiet time; 0 where it never decides. */
 const STABLE_AFTER_MS = { min: 1000, max: 600_000 } as const
 
+/** Also strategies of the user's own: only their shape can be checked. */
 export const downingStrategy: Check<DowningStrategy> = (value, path) => {
   const strategy = value as Partial<DowningStrategy> | null
   if (
@@ -159,6 +164,7 @@ export const logger: Check<Logger> = (value, path) => {
   return value as Logger
 }
 
+/** The platform's own class: anything else would have to be trusted to forget its listeners. */
 export const abortSignal: Check<AbortSignal> = (value, path) => {
   if (!(value instanceof AbortSignal)) throw new InvalidOptionError(path, value, 'an AbortSignal')
   return value

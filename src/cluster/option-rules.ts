@@ -6,10 +6,12 @@ interface Rule {
   /** The option named as the one at fault. */
   readonly path: string
   readonly value: (o: ResolvedOptions) => number
+  /** Sees resolved values, so that a given option is held against defaults too. */
   readonly holds: (o: ResolvedOptions) => boolean
   readonly expectation: (o: ResolvedOptions) => string
 }
 
+/** In order of how early they matter: the detector, then dialling, then joining, then downing. */
 const RULES: readonly Rule[] = [
   {
     path: 'heartbeat.acceptablePauseMs',

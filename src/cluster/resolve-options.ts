@@ -38,8 +38,10 @@ export interface Resolution {
 
 const HOUR_MS = 3_600_000
 
+/** A library says nothing unless asked to. */
 const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
+/** In the order of `JoinOptions`, which is that of the error for a key that is not here. */
 const KNOWN: readonly (keyof JoinOptions)[] = [
   'name',
   'listen',
@@ -77,21 +79,25 @@ class Reader {
     this.#origins = origins
   }
 
+  /** An undefined value was not given: callers may pass options through without picking. */
   given(key: string): boolean {
     return this.#source[key] !== undefined
   }
 
+  /** The check sees undefined, too, and refuses it with its own expectation. */
   required<T>(key: string, check: Check<T>): T {
     this.#origins.set(this.#prefix + key, 'given')
     return check(this.#source[key], this.#prefix + key)
   }
 
+  /** `fallback` is not checked: it must be valid by construction, which the rules then confirm. */
   optional<T, U = T>(key: string, check: Check<T>, fallback: U, origin: OptionOrigin = 'default'): T | U {
     if (this.given(key)) return this.required(key, check)
     this.#origins.set(this.#prefix + key, origin)
     return fallback
   }
 
+  /** A group of options; absent is the same as empty. */
   nested(key: string, known: readonly string[]): Reader {
     return new Reader(this.#source[key] ?? {}, `${this.#prefix}${key}.`, known, this.#origins)
   }
@@ -177,6 +183,7 @@ const transportOption: Check<'auto' | 'native' | 'net' | TransportFactory> = (va
   throw new InvalidOptionError(path, value, `'auto', 'native', 'net' or a function that makes a transport`)
 }
 
+/** Where to listen, what to be called there, and by which name to be known. */
 function readPlace(reader: Reader): Pick<ResolvedOptions, 'listen' | 'advertise' | 'nodeId'> {
   const listen = reader.required('listen', address(0))
   // The host is advertised as written, not as resolved: seeds name it that way, and so does the operator.
@@ -194,6 +201,7 @@ function readPlace(reader: Reader): Pick<ResolvedOptions, 'listen' | 'advertise'
   return { listen, advertise, nodeId }
 }
 
+/** A cluster that others join by a list of seeds can be cut; what then happens must not be a surprise. */
 function readDowning(reader: Reader, seeds: readonly Address[] | undefined): ResolvedOptions['downing'] {
   if (!reader.given('downing') && seeds !== undefined && seeds.length >= 2) {
     throw new InvalidOptionError(
@@ -207,6 +215,7 @@ function readDowning(reader: Reader, seeds: readonly Address[] | undefined): Res
   return reader.optional('downing', downingStrategy, manual())
 }
 
+/** `onLoop`: beats leave from the JavaScript loop, whose own pauses must be forgiven as well. */
 function readHeartbeat(parent: Reader, onLoop: boolean): HeartbeatOptions {
   const defaults = HEARTBEAT_DEFAULTS
   const reader = parent.nested('heartbeat', Object.keys(defaults))
@@ -226,6 +235,7 @@ function readHeartbeat(parent: Reader, onLoop: boolean): HeartbeatOptions {
   }
 }
 
+/** The order of the three back-offs is a rule of `option-rules.ts`. */
 function readDial(parent: Reader): DialOptions {
   const defaults = DIAL_DEFAULTS
   const reader = parent.nested('dial', Object.keys(defaults))

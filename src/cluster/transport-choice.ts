@@ -6,6 +6,7 @@ import { createNetTransport } from '../transport/net/net-transport.js'
 import type { ResolvedOptions, TransportFactory } from './options.js'
 
 export interface TransportChoice {
+  /** Makes it; nothing is bound before its `start`. */
   readonly create: TransportFactory
   /** Set when `auto` had to take `net`: why the native binary did not load. */
   readonly fallbackReason?: string

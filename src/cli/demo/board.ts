@@ -11,11 +11,14 @@ const SETTLE_MS = 60
 export class Board {
   readonly #fleet: Fleet
   readonly #report: Reporter
+  /** Removed members by uid: states know them only as quarantined, or not at all. */
   readonly #departed = new Map<string, Departed>()
   #timer: NodeJS.Timeout | undefined
+  /** One question at a time; `#again` when something was told meanwhile. */
   #asking = false
   #again = false
   #stopped = false
+  /** The rows last shown, as text. */
   #shown = ''
 
   constructor(fleet: Fleet, report: Reporter) {
@@ -24,6 +27,7 @@ export class Board {
     fleet.onLine((_agent, line) => this.#onLine(line))
   }
 
+  /** Nothing is shown any more. */
   stop(): void {
     this.#stopped = true
     clearTimeout(this.#timer)

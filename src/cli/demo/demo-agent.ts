@@ -11,6 +11,7 @@ import type { Line } from '../agent-lines.js'
 /** A line as the agent printed it; `at` is its own wall clock in milliseconds. */
 export type Stamped<T> = T & { readonly at: number }
 
+/** The first line of an agent. */
 export type Started = Extract<Line, { type: 'started' }>
 
 export interface DemoAgentOptions {
@@ -23,6 +24,7 @@ export interface DemoAgentOptions {
   readonly onLine: (agent: DemoAgent, line: Stamped<Line>) => void
 }
 
+/** The same command a user runs, beside this file's compiled form. */
 const CLI = fileURLToPath(new URL('../main.js', import.meta.url))
 const REPLY_TIMEOUT_MS = 5000
 /** Lines kept of what an agent wrote to stderr, for the report of a failure. */
@@ -32,8 +34,10 @@ export class DemoAgent {
   readonly name: string
   readonly nodeId: string
   readonly port: number
+  /** Everything it told, in order: the evidence that the steps are judged by. */
   readonly lines: Stamped<Line>[] = []
   readonly stderr: string[] = []
+  /** Resolves with the code or the signal once its pipes are read to their end. */
   readonly exited: Promise<number | NodeJS.Signals>
   started: Stamped<Started> | undefined
   exit: number | NodeJS.Signals | undefined
@@ -80,6 +84,7 @@ export class DemoAgent {
     return this.lines.filter((line) => line.type === type) as unknown as Stamped<Extract<Line, { type: T }>>[]
   }
 
+  /** Asks through the IPC channel. Rejects when the agent refuses, is gone, or takes too long. */
   async request(command: ControlCommand): Promise<Extract<ControlReply, { ok: true }>> {
     const id = ++this.#requests
     let timer: NodeJS.Timeout | undefined
@@ -112,6 +117,7 @@ export class DemoAgent {
     return counters ?? {}
   }
 
+  /** To this very process, by its handle: a pid that was taken again is never hit. */
   signal(signal: NodeJS.Signals): void {
     this.#child.kill(signal)
   }

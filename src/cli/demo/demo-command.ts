@@ -19,6 +19,7 @@ interface DemoFlags {
 /** How long the demo's strategy waits for stability; short, so that a demo stays one. */
 const STABLE_AFTER_MS = 2000
 
+/** Below three there is no majority to survive; above twenty the machine is measured, not the cluster. */
 const NODES = { min: 3, max: 20 } as const
 
 export function demoCommand(): Command {
@@ -62,6 +63,7 @@ function endOnSignal(fleet: Fleet, summary: Summary): () => void {
   }
 }
 
+/** Resolves with the exit code, after every agent has ended. */
 async function runDemo(flags: DemoFlags): Promise<number> {
   const startedMs = performance.now()
   const sinceStartMs = () => Math.round(performance.now() - startedMs)
@@ -108,6 +110,7 @@ async function runDemo(flags: DemoFlags): Promise<number> {
   return summary.ok ? 0 : 1
 }
 
+/** A terminal gets a table that is redrawn; a pipe, a file or a dumb terminal gets lines. */
 function reporter(flags: DemoFlags, fleet: Fleet, sinceStartMs: () => number): Reporter {
   const write = (text: string) => process.stdout.write(text)
   if (flags.json) return jsonReporter(write, sinceStartMs)

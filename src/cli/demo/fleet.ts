@@ -21,14 +21,17 @@ const PORT_MIN = 20_000
 const PORT_MAX = 32_000
 const PORT_TRIES_MAX = 200
 const STOP_TIMEOUT_MS = 5000
+/** As a real cluster would list: a few, not all. */
 const SEEDS_MAX = 3
 
 export class Fleet {
   readonly #options: FleetOptions
   readonly #agents: DemoAgent[] = []
+  /** Conditions that somebody waits for. */
   readonly #watchers = new Set<() => void>()
   readonly #lineListeners: ((agent: DemoAgent, line: Stamped<Line>) => void)[] = []
   #seeds: readonly string[] = []
+  /** The last resort, when the demo itself ends by an error: synchronous, as an exit handler must be. */
   readonly #onExit = () => {
     for (const agent of this.#agents) if (agent.alive) killNow(agent)
   }
@@ -48,6 +51,7 @@ export class Fleet {
     return this.alive.filter((agent) => !agent.deaf)
   }
 
+  /** Everybody else who runs: the observers of `than`. */
   others(than: DemoAgent): readonly DemoAgent[] {
     return this.alive.filter((agent) => agent !== than)
   }
@@ -59,14 +63,17 @@ export class Fleet {
     return agent
   }
 
+  /** Hears every line of every agent, in the order in which they are read. */
   onLine(listener: (agent: DemoAgent, line: Stamped<Line>) => void): void {
     this.#lineListeners.push(listener)
   }
 
+  /** The first of these founds the cluster. */
   useSeeds(ports: readonly number[]): void {
     this.#seeds = ports.slice(0, SEEDS_MAX).map((port) => `127.0.0.1:${port}`)
   }
 
+  /** Starts a process; it joins by itself. */
   start(name: string, nodeId: string, port: number): DemoAgent {
     const { clusterName, stableAfterMs, transport } = this.#options
     const args = ['--cluster', clusterName, '--seeds', this.#seeds.join(','), '--transport', transport]
@@ -133,6 +140,7 @@ export async function freePorts(count: number): Promise<number[]> {
   return [...ports].sort((a, b) => a - b)
 }
 
+/** Asks by binding: the only answer that holds. */
 function isFree(port: number): Promise<boolean> {
   return new Promise((resolve) => {
     const server = createServer()

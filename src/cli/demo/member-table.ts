@@ -22,6 +22,7 @@ export interface Departed {
   readonly cause: RemovalCause
 }
 
+/** Rows by nodeId, then by incarnation. The first state is the viewpoint; none gives no rows. */
 export function memberRows(states: readonly ClusterState[], departed: readonly Departed[]): MemberRow[] {
   const [view] = states
   if (view === undefined) return []
@@ -46,6 +47,7 @@ export function memberRows(states: readonly ClusterState[], departed: readonly D
   return [...rows, ...gone].sort((a, b) => compareText(a.nodeId, b.nodeId) || compareText(a.uid, b.uid))
 }
 
+/** A node is not asked about itself: everybody reaches themselves. */
 function verdict(states: readonly ClusterState[], uid: string): string {
   const others = states.filter((state) => state.self.uid !== uid)
   const said = others.map((state) => state.members.find((m) => m.uid === uid)?.reachability)
@@ -65,6 +67,7 @@ const HEADINGS = ['node', 'address', 'incarnation', 'membership', 'reachability'
 export type Paint = (text: string, row: MemberRow, column: (typeof HEADINGS)[number]) => string
 
 /** Lines of the table. `paint` may colour a cell that has already been padded. */
+/** A heading and a line for each row, padded and without trailing blanks. */
 export function tableLines(rows: readonly MemberRow[], paint: Paint = (text) => text): string[] {
   const cells = rows.map((row) => [
     row.nodeId,

@@ -31,6 +31,7 @@ function subjects(line: Line): readonly Pick<Member, 'uid'>[] {
   return []
 }
 
+/** True when the event names this incarnation, alone or among others. */
 export function isAbout(line: Line, uid: string): boolean {
   return subjects(line).some((member) => member.uid === uid)
 }
@@ -85,6 +86,7 @@ export function mustNotHaveTold(
   }
 }
 
+/** The step has failed unless `holds`; `what` says what was seen instead. */
 export function must(holds: boolean, what: string): void {
   if (!holds) throw new StepFailure(what)
 }

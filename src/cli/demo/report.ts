@@ -3,6 +3,7 @@ import type { Line } from '../agent-lines.js'
 import type { DemoAgent, Stamped } from './demo-agent.js'
 import type { MemberRow } from './member-table.js'
 
+/** In the order in which they run. */
 export const STEP_NAMES = [
   'form',
   'kill',
@@ -60,6 +61,7 @@ export interface Reporter {
   summary(summary: Summary): void
 }
 
+/** One object a line: `t` is milliseconds since the start of the demo, `step` the one under way. */
 export function jsonReporter(write: (text: string) => void, sinceStartMs: () => number): Reporter {
   let step: StepName | 'setup' = 'setup'
   const print = (fields: object) => write(`${JSON.stringify({ t: sinceStartMs(), step, ...fields })}\n`)

@@ -14,6 +14,7 @@ interface Step {
   run(ctx: DemoContext): Promise<void>
 }
 
+/** Later steps build on earlier ones: who was killed comes back, who was paused is a member again. */
 const STEPS: readonly Step[] = [
   { name: 'form', title: 'All nodes are up everywhere', run: form },
   {

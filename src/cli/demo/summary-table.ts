@@ -11,6 +11,7 @@ const BARS = {
 
 type Row = readonly [what: string, figure: string, bar: string]
 
+/** The figures that there are, then one line with the verdict. */
 export function summaryLines(summary: Summary): string[] {
   const rows = [...formRows(summary), ...faultRows(summary), ...refusalRows(summary)]
   const widths = [0, 1, 2].map((i) => Math.max(...rows.map((row) => row[i]!.length), 0))
@@ -78,6 +79,7 @@ function ms(value: number): string {
   return `${Math.round(value)} ms`
 }
 
+/** A miss is said aloud and fails nothing: it is a figure of this machine at this moment. */
 function atMost(value: number, bar: number, unit: string): string {
   const text = `at most ${bar} ${unit}`.trimEnd()
   return value <= bar ? text : `${text}: MISSED`

@@ -10,6 +10,7 @@ import { type MemberRow, type Paint, tableLines } from './member-table.js'
 import { type Reporter, STEP_NAMES, type StepName, type Summary } from './report.js'
 import { summaryLines } from './summary-table.js'
 
+/** Where the timeline is drawn. */
 export interface Screen {
   write(text: string): void
   /** A terminal that understands ANSI. */
@@ -47,7 +48,9 @@ export class Timeline implements Reporter {
   readonly #sinceStartMs: () => number
   /** Whose events are shown, so that each is told once. */
   readonly #viewpoint: () => DemoAgent | undefined
+  /** Lines of the newest table. */
   #table: readonly string[] = []
+  /** Lines that are on the screen below the timeline, and must be erased before it grows. */
   #drawn = 0
 
   constructor(screen: Screen, sinceStartMs: () => number, viewpoint: () => DemoAgent | undefined) {
@@ -124,6 +127,7 @@ export class Timeline implements Reporter {
     this.#drawn = 0
   }
 
+  /** Below everything; a blank line sets it apart. */
   #draw(): void {
     if (!this.#screen.live || this.#table.length === 0) return
     // A line that wrapped would be erased by half.
@@ -132,6 +136,7 @@ export class Timeline implements Reporter {
     this.#drawn = this.#table.length + 1
   }
 
+  /** Colour is for what differs from the ordinary. */
   readonly #paint: Paint = (text, row, column) => {
     if (row.membership === 'removed') return this.#style('dim', text)
     if (column === 'membership') return this.#style(row.membership === 'up' ? 'green' : 'cyan', text)

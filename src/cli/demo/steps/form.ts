@@ -8,6 +8,7 @@ import { type DemoContext, WAIT } from '../context.js'
 import type { DemoAgent } from '../demo-agent.js'
 import { must, told } from '../observed.js'
 
+/** Judged by `memberUp` at every agent of every agent, then by asking each for its state. */
 export async function form(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary, nodes } = ctx
   const ports = Array.from({ length: nodes }, () => ctx.takePort())
@@ -42,6 +43,7 @@ export function mustRun(agent: DemoAgent): void {
   must(agent.alive, `${agent.name} ended with ${agent.exit}: ${why}`)
 }
 
+/** What was told and what is answered must be the same. */
 async function mustSeeAllUp(agent: DemoAgent, nodes: number): Promise<void> {
   const state = await agent.state()
   const up = state.members.filter((m) => m.status === 'up' && m.reachability === 'reachable')
@@ -55,6 +57,7 @@ async function fdsBeyondNode(agents: readonly DemoAgent[]): Promise<number | nul
   return Math.max(...agents.map((agent) => countFds(agent.pid))) - bare
 }
 
+/** A process of the same Node, started in the same way, that does nothing. */
 async function bareNodeFds(): Promise<number> {
   const folder = mkdtempSync(join(tmpdir(), 'skein-demo-'))
   const script = join(folder, 'bare.mjs')
@@ -73,6 +76,7 @@ function countFds(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length
 }
 
+/** Tenths of a millisecond: more would be noise. */
 export function round(ms: number): number {
   return Math.round(ms * 10) / 10
 }

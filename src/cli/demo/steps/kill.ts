@@ -9,6 +9,7 @@ import { mustRun, round } from './form.js'
 /** Clocks of two processes, and timers that fire on whole milliseconds. */
 const CLOCK_SLACK_MS = 25
 
+/** The kernel answers for a dead process: FIN, then refused twice. Membership must not follow before the strategy says so. */
 export async function kill(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary, stableAfterMs } = ctx
   const victim = lastOf(ctx)
@@ -67,6 +68,7 @@ async function mustStillBeMember(
   )
 }
 
+/** Removed as downed, and refused from now on, at every other node. */
 async function mustBeQuarantined(others: readonly DemoAgent[], uid: string): Promise<void> {
   for (const agent of others) {
     const state = await agent.state()
@@ -80,6 +82,7 @@ async function mustBeQuarantined(others: readonly DemoAgent[], uid: string): Pro
   }
 }
 
+/** Same nodeId, other port, higher uid: it takes its own place again. */
 export async function rejoin(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary } = ctx
   const former = lastOf(ctx)
@@ -106,6 +109,7 @@ export async function rejoin(ctx: DemoContext): Promise<void> {
   report.passed(`up everywhere as incarnation ${agent.uid}, ${rejoinMs} ms after it listened`, { rejoinMs })
 }
 
+/** The highest number: never a seed, unless there are only three. */
 function lastOf(ctx: DemoContext): DemoAgent {
   return ctx.fleet.named(`n${ctx.nodes}`)
 }

@@ -7,6 +7,7 @@ import { round } from './form.js'
 /** What every other node sees of a member that leaves, in this order. */
 const FAREWELL = ['memberLeft', 'memberExited', 'memberRemoved'] as const
 
+/** As an operator or a supervisor would: by SIGTERM. */
 export async function leave(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary } = ctx
   const leaver = fleet.named('n2')
@@ -37,6 +38,7 @@ export async function leave(ctx: DemoContext): Promise<void> {
   })
 }
 
+/** A copied configuration: the newcomer is the one that goes. */
 export async function duplicate(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary } = ctx
   const member = fleet.named('n1')

@@ -5,6 +5,7 @@ import { type DemoContext, WAIT } from '../context.js'
 import { MEMBERSHIP_CHANGES, must, mustNotHaveTold, SUSPICIONS, seenByAll, told } from '../observed.js'
 import { round } from './form.js'
 
+/** A detector that cries wolf would do it here, with beats, echoes and digests going on. */
 export async function quiet(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary, quietMs } = ctx
   const sinceMs = wallClockMs()
@@ -16,6 +17,7 @@ export async function quiet(ctx: DemoContext): Promise<void> {
   report.passed('nobody was suspected', { quiet: summary.quiet })
 }
 
+/** A stopped process is silent: nothing but time tells, so this is the detector's own speed. */
 export async function pause(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary, stableAfterMs } = ctx
   const paused = fleet.named(`n${ctx.nodes - 1}`)

@@ -3,6 +3,7 @@ import { wallClockMs } from '../../agent-lines.js'
 import { BLOCK_MS, type DemoContext, WAIT } from '../context.js'
 import { MEMBERSHIP_CHANGES, must, mustNotHaveTold, seenByAll, told } from '../observed.js'
 
+/** Its beats go on, from the native thread, and say how old its loop is. */
 export async function stall(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary } = ctx
   if (summary.transport !== 'native') {

@@ -18,6 +18,7 @@ interface Stray {
   readonly hangsUp: boolean
 }
 
+/** One after the other, against one agent; all agents are looked at before and after. */
 export async function stray(ctx: DemoContext): Promise<void> {
   const { fleet, report, summary } = ctx
   const target = fleet.named('n1')
@@ -51,6 +52,7 @@ export async function stray(ctx: DemoContext): Promise<void> {
   report.passed('each connection was closed and its reason counted; nothing else changed', { stray: counted })
 }
 
+/** Each with the reason it must be counted under. */
 function straysFor({ clusterName }: DemoContext, target: DemoAgent): Stray[] {
   const own = hello(clusterName, target.port)
   return [
@@ -93,6 +95,7 @@ function garbage(): Uint8Array {
   return bytes
 }
 
+/** A well-formed hello of a node that does not exist. */
 function hello(cluster: string, dialedPort: number): Uint8Array {
   const address = { host: '127.0.0.1', port: 1 }
   return encodeHello(FrameKind.hello, {
@@ -134,12 +137,14 @@ async function memberships(agents: readonly DemoAgent[]): Promise<string> {
   return JSON.stringify(states.map((s) => s.members.map((m) => [m.uid, m.status, m.reachability])))
 }
 
+/** Rejections by reason, as counted since the agent's start. */
 function badInput(counters: Readonly<Record<string, number>>): Record<string, number> {
   const prefix = 'badInput.'
   const entries = Object.entries(counters).filter(([name]) => name.startsWith(prefix))
   return Object.fromEntries(entries.map(([name, count]) => [name.slice(prefix.length), count]))
 }
 
+/** What was added, without what stayed the same. */
 function difference(after: Record<string, number>, before: Record<string, number>): Record<string, number> {
   const entries = Object.entries(after).map(([name, count]) => [name, count - (before[name] ?? 0)] as const)
   return Object.fromEntries(entries.filter(([, count]) => count !== 0))
