@@ -137,8 +137,13 @@ export function eventsOf<T extends TransportEvent['type']>(
   return node.events.filter((event): event is Extract<TransportEvent, { type: T }> => event.type === type)
 }
 
+/** By the events that the sink was given, not by `peers()`, which may be ahead of them. */
 export function isLinked(node: Node, uid: Uid): boolean {
-  return node.transport.peers().some((peer) => peer.uid === uid && peer.linked)
+  const last = node.events.findLast(
+    (event) =>
+      (event.type === 'linkUp' && event.peer.uid === uid) || (event.type === 'linkDown' && event.uid === uid),
+  )
+  return last?.type === 'linkUp'
 }
 
 export function counter(node: Node, name: string): number {

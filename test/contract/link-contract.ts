@@ -25,6 +25,8 @@ export function linkContract(context: ContractContext): void {
       expect(ups[0]).toMatchObject({ session: 1, peer: { uid: b.uid, nodeId: b.nodeId, address: b.address } })
       expect(eventsOf(b, 'linkUp')).toHaveLength(1)
       expect(eventsOf(b, 'linkUp')[0]).toMatchObject({ session: 1, peer: { uid: a.uid, address: a.address } })
+      expect(a.transport.peers()).toMatchObject([{ uid: b.uid, linked: true, watched: false, phi: 0 }])
+      expect(b.transport.peers()).toMatchObject([{ uid: a.uid, linked: true, outboxBytes: 0 }])
     })
 
     it('keeps exactly one link when both dial at once, and never reports it down', async () => {
