@@ -27,6 +27,11 @@ export class DowningDriver {
     this.stableSinceMs = this.env.nowMs
   }
 
+  /** Time that was not ours is not quiet time. */
+  excuse(gapMs: number): void {
+    this.stableSinceMs = Math.min(this.env.nowMs, this.stableSinceMs + gapMs)
+  }
+
   /** Notes changes of what the strategy depends on. */
   observe(): void {
     const living = this.env.living()

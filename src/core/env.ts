@@ -4,7 +4,7 @@
  */
 import type { Uid } from './address.js'
 import type { Effect } from './machine-io.js'
-import type { ClusterEvent, DropReason, MemberEntry, Message } from './model.js'
+import type { ClusterEvent, DropReason, MemberEntry, Message, TerminationReason } from './model.js'
 import { Overlay } from './overlay.js'
 import type { Verdicts } from './reachability.js'
 import type { MachineSettings } from './settings.js'
@@ -16,7 +16,8 @@ export class Env {
   readonly overlay: Overlay
   /** Monotonic milliseconds of the step under way. */
   nowMs = 0
-  verdicts: Verdicts = { rollCall: 0, confirmed: new Set(), status: new Map(), degraded: [] }
+  verdicts: Verdicts = { confirmed: new Set(), status: new Map(), degraded: [] }
+  ended = false
   private effects: Effect[] = []
   private livingCache: { readonly membersVersion: number; readonly members: readonly MemberEntry[] } = {
     membersVersion: -1,
@@ -72,6 +73,13 @@ export class Env {
 
   drop(from: Uid, reason: DropReason): void {
     this.publish({ type: 'messageDropped', from, reason })
+  }
+
+  /** This node's membership is over; no input is looked at any more. */
+  end(reason: TerminationReason, detail: string): void {
+    if (this.ended) return
+    this.ended = true
+    this.emit({ type: 'terminate', reason, detail })
   }
 
   takeEffects(): readonly Effect[] {

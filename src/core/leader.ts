@@ -20,7 +20,7 @@ export function actAsLeader(env: Env, epochs: Epochs): boolean {
     else if (member.status === 'leaving') env.state.changeMember(member.uid, { status: 'exiting' })
   }
   for (const member of covered) {
-    if (member.status === 'joining' || member.status === 'weaklyUp') moveUp(env, member)
+    if (member.status === 'joining' || member.status === 'weaklyUp') moveUp(env, epochs, member)
   }
   return env.state.membersVersion !== before
 }
@@ -36,11 +36,15 @@ function remove(env: Env, member: MemberEntry): void {
   if (confirmed || unreachable) env.state.changeMember(member.uid, { status: 'removed', cause: 'left' })
 }
 
-function moveUp(env: Env, member: MemberEntry): void {
+function moveUp(env: Env, epochs: Epochs, member: MemberEntry): void {
   const living = env.living()
   const namesake = living.some(
     (m) =>
-      m.nodeId === member.nodeId && m.uid !== member.uid && m.status !== 'down' && holdsNodeId(m, member),
+      epochs.covers(m) &&
+      m.nodeId === member.nodeId &&
+      m.uid !== member.uid &&
+      m.status !== 'down' &&
+      holdsNodeId(m, member),
   )
   if (namesake) {
     // Two seeds let in two nodes of one nodeId at once: the one that came second is the copy.

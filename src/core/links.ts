@@ -64,7 +64,8 @@ export class Links {
     const link = this.links.get(uid)
     if (link === undefined) return
     link.cursor = this.env.state.log.end
-    link.vectorSent = true
+    // A peer whose vector came too early knows things that are unknown here: vectors are exchanged all the same.
+    link.vectorSent = !link.vectorOwed
   }
 
   /**
@@ -155,10 +156,10 @@ export class Links {
     this.nextDigestMs = nowMs + settings.digestIntervalMs
     this.answerStrangers()
     const ready = [...this.links.values()].filter((link) => state.living(link.peer.uid) !== undefined)
+    for (const link of ready) if (link.cursor === undefined) this.sendVector(link, true)
     const link = ready[Math.floor(settings.random() * ready.length)]
-    if (link === undefined) return
-    if (link.cursor === undefined) this.sendVector(link, true)
-    else this.env.send(link.peer.uid, { type: 'digest', high: state.digest.high, low: state.digest.low })
+    if (link?.cursor !== undefined)
+      this.env.send(link.peer.uid, { type: 'digest', high: state.digest.high, low: state.digest.low })
   }
 
   /**

@@ -17,6 +17,7 @@ import type { ClusterState, Delta, MemberEntry, Message, TerminationReason } fro
 import { Observation } from './observation.js'
 import { isPlausible } from './plausible.js'
 import { computeVerdicts } from './reachability.js'
+import { RollCall } from './roll-call.js'
 import type { MachineSettings } from './settings.js'
 import { View } from './view.js'
 
@@ -36,13 +37,14 @@ export class Machine {
   private readonly env: Env
   private readonly links: Links
   private readonly observation: Observation
+  private readonly rollCall: RollCall
   private readonly epochs: Epochs
   private readonly joining: Joining
   private readonly admission: Admission
   private readonly downing: DowningDriver
   private readonly view: View
-  private terminated = false
   private judgedKey = ''
+  private judgedUnheard: ReadonlySet<Uid> | undefined
   private quarantinedVersion = -1
   private overlaid: readonly MemberEntry[] = []
   private wasMember = false
@@ -54,6 +56,7 @@ export class Machine {
     this.env = new Env(settings)
     this.links = new Links(this.env)
     this.observation = new Observation(this.env)
+    this.rollCall = new RollCall(this.env)
     this.epochs = new Epochs(this.env)
     this.joining = new Joining(this.env)
     this.admission = new Admission(this.env, {
@@ -66,20 +69,27 @@ export class Machine {
 
   /** Applies a batch of inputs as one step; effects are to be applied in order. `nowMs` is monotonic. */
   handle(batch: readonly Input[], nowMs: number): readonly Effect[] {
-    if (this.terminated) return []
+    if (this.env.ended) return []
     this.noticeLateness(nowMs)
     this.env.nowMs = nowMs
-    for (const input of batch) this.take(input)
-    this.joining.tick()
+    for (const input of batch) {
+      if (this.env.ended) break
+      this.take(input)
+    }
+    if (!this.env.ended) this.joining.tick()
+    if (!this.env.ended) this.proceed()
+    return this.env.takeEffects()
+  }
+
+  private proceed(): void {
     this.settle()
     this.endIfOver()
-    if (!this.terminated) this.links.flush()
-    return this.env.takeEffects()
+    if (!this.env.ended) this.links.flush()
   }
 
   /** When `handle` wants to be called with a `deadline` input at the latest; undefined when never. */
   nextDeadline(): number | undefined {
-    if (this.terminated) return undefined
+    if (this.env.ended) return undefined
     let farewell: number | undefined
     for (const at of this.farewells.values()) farewell = earliest(farewell, at)
     const exit = this.exitingSinceMs === undefined ? undefined : this.exitingSinceMs + EXIT_WAIT_MS
@@ -87,6 +97,7 @@ export class Machine {
       this.joining.nextDeadline(),
       this.admission.nextDeadline(),
       this.observation.nextDeadline(),
+      this.rollCall.nextDeadline(),
       this.epochs.nextDeadline(),
       this.downing.nextDeadline(),
       this.links.nextDeadline(),
@@ -160,7 +171,7 @@ export class Machine {
       case 'initJoinAck':
         return this.joining.ack(from)
       case 'initJoinNack':
-        return this.joining.nack(from)
+        return this.joining.nack(from, message.reason)
       case 'join':
         return this.admission.join(peer, message.roles)
       case 'welcome':
@@ -169,7 +180,7 @@ export class Machine {
       case 'joinRefused':
         return this.joining.refused(from, message.reason)
       case 'joinPending':
-        return
+        return this.joining.pending(from)
       case 'vector':
         return this.links.receiveVector(from, message.vector, message.reply)
       case 'digest':
@@ -177,21 +188,25 @@ export class Machine {
         return
       case 'gossip':
         if (!this.env.isMember || entry === undefined) return this.env.drop(from, 'notMember')
+        if (entry.status === 'down') return this.env.drop(from, 'senderDown')
         if (!isPlausible(this.env.state, message.delta)) return this.env.drop(from, 'malformed')
         return this.env.state.merge(message.delta, from)
     }
   }
 
   private welcomed(from: Uid, state: Delta): void {
-    if (this.env.isMember) this.env.state.merge(state, from)
-    else if (!this.joining.welcome(from, state)) return this.env.drop(from, 'unexpected')
+    if (!this.joining.expectsWelcome(from, state)) return this.env.drop(from, 'unexpected')
+    this.env.state.merge(state, from)
+    if (this.joining.done) return
+    // The sender knows this much, and not yet what this node will say of itself.
     this.links.synchronised(from)
+    this.joining.enter()
   }
 
   private quarantinedBy(input: Extract<Input, { type: 'quarantinedBy' }>): void {
     const by = this.env.state.living(input.uid)
     // Only a current member's word ends this membership: stale quarantines of nodes removed here kill nobody.
-    if (by === undefined || !this.env.isMember) return
+    if (by === undefined || by.status === 'down' || !this.env.isMember) return
     const { uid, nodeId, address } = by
     this.env.publish({ type: 'thisNodeQuarantined', by: { uid, nodeId, address }, reason: input.reason })
     this.end('quarantined', `${nodeId} has quarantined this incarnation: ${input.reason}`)
@@ -199,7 +214,8 @@ export class Machine {
 
   private paused(gapMs: number): void {
     this.env.publish({ type: 'selfPaused', gapMs })
-    this.excusePause()
+    this.downing.restart()
+    this.rollCall.excuse(gapMs)
   }
 
   /** A deadline that fires long after its time means that this loop did not turn, not that others were silent. */
@@ -207,12 +223,9 @@ export class Machine {
     const deadline = this.nextDeadline()
     if (deadline === undefined || nowMs - deadline < LATE_MS) return
     this.env.nowMs = nowMs
-    this.excusePause()
-  }
-
-  private excusePause(): void {
-    this.downing.restart()
-    this.observation.restartRollCall()
+    // Moved on, not started over: a loop that is late again and again must still come to a decision.
+    this.downing.excuse(nowMs - deadline)
+    this.rollCall.excuse(nowMs - deadline)
   }
 
   /** Draws all consequences of what came in, until nothing changes any more. */
@@ -223,7 +236,7 @@ export class Machine {
       this.updateOverlay()
       if (env.isMember) {
         this.observation.updateRows()
-        this.observation.answerRollCall()
+        this.rollCall.attend()
       }
       this.judge()
       if (env.isMember) this.drawConsequences()
@@ -249,14 +262,17 @@ export class Machine {
   /** Judges anew when something that verdicts depend on has changed. */
   private judge(): void {
     const { membersVersion, rowsVersion, rollCallVersion } = this.env.state
-    const key = `${membersVersion} ${rowsVersion} ${rollCallVersion} ${this.observation.rollCallOver}`
-    if (key === this.judgedKey) return
+    const key = `${membersVersion} ${rowsVersion} ${rollCallVersion}`
+    const unheard = this.rollCall.unheard()
+    if (key === this.judgedKey && unheard === this.judgedUnheard) return
     this.judgedKey = key
+    this.judgedUnheard = unheard
     this.env.verdicts = computeVerdicts({
       state: this.env.state,
       overlay: this.env.overlay,
       policy: this.env.settings.aggregation,
-      rollCallOver: this.observation.rollCallOver,
+      living: this.env.living(),
+      unheard,
     })
   }
 
@@ -319,7 +335,7 @@ export class Machine {
   /** This membership ends when this node finds itself down or removed, or has waited for its removal in vain. */
   private endIfOver(): void {
     const entry = this.env.selfEntry
-    if (this.terminated || entry === undefined) return
+    if (entry === undefined) return
     const waitedOut =
       this.exitingSinceMs !== undefined && this.env.nowMs >= this.exitingSinceMs + EXIT_WAIT_MS
     if (entry.status === 'down' || entry.cause === 'downed') {
@@ -330,7 +346,6 @@ export class Machine {
 
   private end(reason: TerminationReason, detail: string): void {
     this.links.flushNow()
-    this.env.emit({ type: 'terminate', reason, detail })
-    this.terminated = true
+    this.env.end(reason, detail)
   }
 }

@@ -208,6 +208,6 @@ export type DropReason =
   | 'unexpected'
   | 'malformed'
   | 'staleSession'
-  | 'terminated'
+  | 'senderDown'
 
 export type { Address, Uid, UniqueAddress }

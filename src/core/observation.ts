@@ -1,11 +1,10 @@
 /**
- * What this node sees for itself: the peers it watches, the transport's verdicts on them, its own rows made of
- * these, and the roll calls that a new suspicion opens.
+ * What this node sees for itself: the peers it watches, the transport's verdicts on them, and its own rows made of these.
  */
 import type { Address, Uid } from './address.js'
 import { type Env, earliest } from './env.js'
 import type { MemberEntry, Row } from './model.js'
-import { newestRollCall } from './reachability.js'
+import { newestRollCall } from './roll-call.js'
 
 interface Sighting {
   silent: boolean
@@ -18,8 +17,6 @@ export class Observation {
   private readonly env: Env
   private readonly sightings = new Map<Uid, Sighting>()
   private readonly watched = new Map<Uid, Address>()
-  private rollCall = 0
-  private rollCallSinceMs = 0
 
   constructor(env: Env) {
     this.env = env
@@ -39,15 +36,6 @@ export class Observation {
     const sighting = this.sighting(uid)
     if (sighting === undefined) return
     sighting.stalledSinceMs = stalled ? this.env.nowMs - loopAgeMs : undefined
-  }
-
-  /** Nothing that waited during a pause of our own is evidence against others: roll calls start over. */
-  restartRollCall(): void {
-    this.rollCallSinceMs = this.env.nowMs
-  }
-
-  get rollCallOver(): boolean {
-    return this.rollCall > 0 && this.env.nowMs >= this.rollCallSinceMs + this.env.settings.rollCallTimeoutMs
   }
 
   /** True while this node itself holds the process of `uid` for gone. */
@@ -91,18 +79,6 @@ export class Observation {
     state.putRows({ rows, rollCall: suspicious ? newestRollCall(state) + 1 : (own?.rollCall ?? 0) })
   }
 
-  /** Whoever learns of a roll call says that it is there. */
-  answerRollCall(): void {
-    const { state, self } = this.env
-    const newest = newestRollCall(state)
-    if (newest > this.rollCall) {
-      this.rollCall = newest
-      this.rollCallSinceMs = this.env.nowMs
-    }
-    const own = state.presences.get(self)
-    if (own !== undefined && own.rollCall < newest) state.putPresence({ ...own, rollCall: newest })
-  }
-
   nextDeadline(): number | undefined {
     let deadline: number | undefined
     for (const { stalledSinceMs } of this.sightings.values()) {
@@ -110,9 +86,7 @@ export class Observation {
       const at = stalledSinceMs + this.env.settings.maxLoopStallMs
       if (at > this.env.nowMs) deadline = earliest(deadline, at)
     }
-    const end = this.rollCallSinceMs + this.env.settings.rollCallTimeoutMs
-    const waiting = this.rollCall > 0 && end > this.env.nowMs
-    return waiting ? earliest(deadline, end) : deadline
+    return deadline
   }
 
   private sighting(uid: Uid): Sighting | undefined {

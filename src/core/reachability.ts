@@ -1,25 +1,24 @@
 /**
- * From observers' rows to verdicts, as seen from one node. Reachability is not membership: nothing here changes
- * a status. Pure functions of the state, the overlay and the roll call.
+ * From observers' rows to verdicts, as seen from one node. Reachability is not membership: nothing here changes a
+ * status. Pure functions of the state, the overlay and the roll call.
  *
- * Under `quorum` a subject is unreachable when more than half of its trustworthy observers say so: of two observers one
- * that still hears it clears it. An observer is trustworthy when it is *confirmed* (alive by fresh evidence, see
- * `confirmedMembers`) and not one end of a bad link: of two confirmed nodes that accuse each other neither is
- * believed about the other. Where no such observer is left the confirmed accusers decide alone.
+ * Under `quorum` a subject is unreachable when more than half of its voices say so: of two observers one that still
+ * hears it clears it. Whose voice counts is `isVoice`; where nobody's does, the confirmed accusers decide alone.
  */
 import type { Uid } from './address.js'
-import type { RowStatus } from './model.js'
+import type { MemberEntry, RowStatus } from './model.js'
 import type { Overlay } from './overlay.js'
+import { newestRollCall } from './roll-call.js'
 import type { AggregationPolicy } from './settings.js'
 import type { ReplicatedState } from './state.js'
 
+type BadStatus = Exclude<RowStatus, 'reachable'>
+
 export interface Verdicts {
-  /** Newest roll call known; 0 when nobody was ever suspected. */
-  readonly rollCall: number
   /** Members known to be alive by fresh evidence. */
   readonly confirmed: ReadonlySet<Uid>
   /** Members that are not reachable; a uid that is absent is reachable. */
-  readonly status: ReadonlyMap<Uid, Exclude<RowStatus, 'reachable'>>
+  readonly status: ReadonlyMap<Uid, BadStatus>
   /** Accusations that the aggregate does not share: bad links, not bad nodes. */
   readonly degraded: readonly (readonly [observer: Uid, subject: Uid])[]
 }
@@ -28,79 +27,85 @@ export interface ReachabilityInputs {
   readonly state: ReplicatedState
   readonly overlay: Overlay
   readonly policy: AggregationPolicy
-  /** True once the newest roll call has waited its time: the unconfirmed are unheard and count as unreachable. */
-  readonly rollCallOver: boolean
+  /** Members, none of them a tombstone, in a defined order. */
+  readonly living: readonly MemberEntry[]
+  /** Members that have left a roll call unanswered for its whole time. */
+  readonly unheard: ReadonlySet<Uid>
 }
 
-type Accusations = ReadonlyMap<Uid, ReadonlyMap<Uid, Exclude<RowStatus, 'reachable'>>>
-
-export function newestRollCall(state: ReplicatedState): number {
-  let newest = 0
-  for (const entry of state.rows.values()) newest = Math.max(newest, entry.rollCall)
-  return newest
+/** What the judgement of one moment looks things up in. */
+interface Evidence extends ReachabilityInputs {
+  /** By subject: what each observer that is not down says of it. */
+  readonly accusations: ReadonlyMap<Uid, ReadonlyMap<Uid, BadStatus>>
+  readonly rollCall: number
 }
 
 export function computeVerdicts(inputs: ReachabilityInputs): Verdicts {
-  const { state } = inputs
-  const living = [...state.members.values()].filter((m) => m.status !== 'removed').map((m) => m.uid)
-  const bySubject = collectAccusations(state)
-  const rollCall = newestRollCall(state)
-  if (bySubject.size === 0) {
-    return { rollCall, confirmed: new Set(living), status: new Map(), degraded: [] }
+  const accusations = collectAccusations(inputs.state)
+  const evidence = { ...inputs, accusations, rollCall: newestRollCall(inputs.state) }
+  if (accusations.size === 0 && evidence.rollCall === 0) {
+    return { confirmed: new Set(inputs.living.map((m) => m.uid)), status: new Map(), degraded: [] }
   }
-  const confirmed = confirmedMembers(inputs, living, bySubject, rollCall)
-  const status = new Map<Uid, Exclude<RowStatus, 'reachable'>>()
-  for (const uid of living) {
-    if (uid === state.self) continue
-    const verdict = verdictOn(uid, inputs, bySubject, confirmed)
+  const confirmed = confirmedMembers(evidence)
+  const status = new Map<Uid, BadStatus>()
+  for (const { uid } of inputs.living) {
+    const verdict = uid === inputs.state.self ? 'reachable' : verdictOn(uid, evidence, confirmed)
     if (verdict !== 'reachable') status.set(uid, verdict)
   }
-  return { rollCall, confirmed, status, degraded: degradedLinks(state.self, bySubject, confirmed, status) }
+  return { confirmed, status, degraded: degradedLinks(inputs.state.self, accusations, confirmed, status) }
 }
 
 /** Rows by living observers that are not down, about living subjects. */
-function collectAccusations(state: ReplicatedState): Accusations {
-  const bySubject = new Map<Uid, Map<Uid, Exclude<RowStatus, 'reachable'>>>()
+function collectAccusations(state: ReplicatedState): Map<Uid, Map<Uid, BadStatus>> {
+  const accusations = new Map<Uid, Map<Uid, BadStatus>>()
   for (const entry of state.rows.values()) {
     const observer = state.living(entry.observer)
     if (observer === undefined || observer.status === 'down') continue
     for (const row of entry.rows) {
       if (state.living(row.subject) === undefined) continue
-      const accusers = bySubject.get(row.subject) ?? new Map()
+      const accusers = accusations.get(row.subject) ?? new Map<Uid, BadStatus>()
       accusers.set(entry.observer, row.status)
-      bySubject.set(row.subject, accusers)
+      accusations.set(row.subject, accusers)
     }
   }
-  return bySubject
+  return accusations
 }
 
-function accuses(bySubject: Accusations, observer: Uid, subject: Uid): boolean {
-  return bySubject.get(subject)?.get(observer) === 'unreachable'
+function accuses(evidence: Evidence, observer: Uid, subject: Uid): boolean {
+  return evidence.accusations.get(subject)?.get(observer) === 'unreachable'
+}
+
+function hasAnswered(evidence: Evidence, uid: Uid): boolean {
+  return (evidence.state.presences.get(uid)?.rollCall ?? 0) >= evidence.rollCall
+}
+
+/**
+ * Whether the *absence* of an accusation by `observer` says anything. A process whose loop stands still goes on beating
+ * and accuses nobody; one that is unheard may be behind a cut; a newcomer has hardly begun to watch.
+ */
+function isWitness(evidence: Evidence, observer: Uid): boolean {
+  if (observer === evidence.state.self) return true
+  if (evidence.unheard.has(observer)) return false
+  for (const status of evidence.accusations.get(observer)?.values() ?? [])
+    if (status === 'stalled') return false
+  const status = evidence.state.living(observer)?.status
+  return status === 'up' || status === 'leaving' || status === 'exiting'
 }
 
 /**
  * The overlay's silence is not evidence: after a cut one side hears nothing bad of members that only the other
  * side watches. So a member counts as alive only if it has answered the newest roll call, or if a confirmed
- * member watches it and does not accuse it. The least such set that contains this node.
+ * witness watches it and does not accuse it. The least such set that contains this node.
  */
-function confirmedMembers(
-  inputs: ReachabilityInputs,
-  living: readonly Uid[],
-  bySubject: Accusations,
-  rollCall: number,
-): ReadonlySet<Uid> {
-  const { state, overlay } = inputs
-  const confirmed = new Set<Uid>([state.self])
-  const queue: Uid[] = [state.self]
-  for (const uid of living) {
-    if (uid === state.self || (state.presences.get(uid)?.rollCall ?? 0) < rollCall) continue
-    confirmed.add(uid)
-    queue.push(uid)
-  }
+function confirmedMembers(evidence: Evidence): ReadonlySet<Uid> {
+  const { state, overlay, living } = evidence
+  const queue = living.filter((m) => m.uid === state.self || hasAnswered(evidence, m.uid)).map((m) => m.uid)
+  const confirmed = new Set<Uid>(queue)
   for (let i = 0; i < queue.length; i++) {
     const observer = queue[i] as Uid
+    if (!isWitness(evidence, observer)) continue
     for (const subject of overlay.subjectsOf(observer)) {
-      if (confirmed.has(subject) || accuses(bySubject, observer, subject)) continue
+      if (confirmed.has(subject) || accuses(evidence, observer, subject)) continue
       confirmed.add(subject)
       queue.push(subject)
     }
@@ -108,18 +113,13 @@ function confirmedMembers(
   return confirmed
 }
 
-function verdictOn(
-  subject: Uid,
-  inputs: ReachabilityInputs,
-  bySubject: Accusations,
-  confirmed: ReadonlySet<Uid>,
-): RowStatus {
-  if (inputs.rollCallOver && !confirmed.has(subject)) return 'unreachable'
-  const accusers = bySubject.get(subject)
+function verdictOn(subject: Uid, evidence: Evidence, confirmed: ReadonlySet<Uid>): RowStatus {
+  if (evidence.unheard.has(subject) && !confirmed.has(subject)) return 'unreachable'
+  const accusers = evidence.accusations.get(subject)
   if (accusers === undefined) return 'reachable'
-  return inputs.policy === 'any'
+  return evidence.policy === 'any'
     ? verdictOfAny(accusers)
-    : verdictOfQuorum(subject, inputs.overlay, bySubject, confirmed)
+    : verdictOfQuorum(subject, accusers, evidence, confirmed)
 }
 
 function verdictOfAny(accusers: ReadonlyMap<Uid, RowStatus>): RowStatus {
@@ -129,29 +129,44 @@ function verdictOfAny(accusers: ReadonlyMap<Uid, RowStatus>): RowStatus {
 
 function verdictOfQuorum(
   subject: Uid,
-  overlay: Overlay,
-  bySubject: Accusations,
+  accusers: ReadonlyMap<Uid, BadStatus>,
+  evidence: Evidence,
   confirmed: ReadonlySet<Uid>,
 ): RowStatus {
-  const accusers = bySubject.get(subject) as ReadonlyMap<Uid, RowStatus>
-  const badLink = (uid: Uid): boolean =>
-    accusers.get(uid) === 'unreachable' && confirmed.has(subject) && accuses(bySubject, subject, uid)
-  const trusted = overlay.observersOf(subject).filter((uid) => confirmed.has(uid) && !badLink(uid))
-  const voices = trusted.length > 0 ? trusted : [...accusers.keys()].filter((uid) => confirmed.has(uid))
+  const observers = evidence.overlay.observersOf(subject)
+  const heard = observers.filter(
+    (uid) => confirmed.has(uid) && isVoice(uid, subject, accusers, evidence, confirmed),
+  )
+  const voices = heard.length > 0 ? heard : [...accusers.keys()].filter((uid) => confirmed.has(uid))
   const unreachable = voices.filter((uid) => accusers.get(uid) === 'unreachable').length
   const stalled = voices.filter((uid) => accusers.get(uid) === 'stalled').length
-  if (unreachable * 2 > voices.length) return 'unreachable'
+  // Who has answered the newest call is alive through somebody: one word alone is about a link.
+  const alive = hasAnswered(evidence, subject) && unreachable < 2 && evidence.living.length > 2
+  if (unreachable * 2 > voices.length && !alive) return 'unreachable'
   return stalled > 0 && (unreachable + stalled) * 2 > voices.length ? 'stalled' : 'reachable'
+}
+
+/** An accuser, unless subject and accuser are confirmed and accuse each other: the two ends of a bad link. Else a witness. */
+function isVoice(
+  observer: Uid,
+  subject: Uid,
+  accusers: ReadonlyMap<Uid, BadStatus>,
+  evidence: Evidence,
+  confirmed: ReadonlySet<Uid>,
+): boolean {
+  const word = accusers.get(observer)
+  if (word === undefined) return isWitness(evidence, observer)
+  return !(word === 'unreachable' && confirmed.has(subject) && accuses(evidence, subject, observer))
 }
 
 function degradedLinks(
   self: Uid,
-  bySubject: Accusations,
+  accusations: Evidence['accusations'],
   confirmed: ReadonlySet<Uid>,
   status: ReadonlyMap<Uid, RowStatus>,
 ): (readonly [Uid, Uid])[] {
   const links: (readonly [Uid, Uid])[] = []
-  for (const [subject, accusers] of bySubject) {
+  for (const [subject, accusers] of accusations) {
     if (subject !== self && status.get(subject) === 'unreachable') continue
     for (const [observer, row] of accusers) {
       if (row === 'unreachable' && confirmed.has(observer)) links.push([observer, subject])

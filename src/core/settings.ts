@@ -2,7 +2,7 @@
 import type { Address, UniqueAddress } from './address.js'
 import type { DowningStrategy } from './downing.js'
 
-/** How observers' rows become one verdict. `quorum`: half of the trustworthy observers; `any`: one suffices. */
+/** How observers' rows become one verdict. `quorum`: more than half of those whose word counts; `any`: one suffices. */
 export type AggregationPolicy = 'quorum' | 'any'
 
 /** A number in [0, 1); seeded, so that a run can be repeated. */

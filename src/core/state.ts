@@ -110,7 +110,8 @@ export class ReplicatedState {
       const seq = this.presences.get(entry.uid)?.seq ?? 0
       if (entry.seq > seq && this.living(entry.uid) !== undefined) this.storePresence(entry, from)
     }
-    for (const [origin, seq] of delta.vector) this.raise(origin, seq, from)
+    // What others claim of our own sequence never counts: only this node makes its stamps.
+    for (const [origin, seq] of delta.vector) if (origin !== this.self) this.raise(origin, seq, from)
   }
 
   /** Everything learned at or after `cursor` that did not come from `peer`; undefined when there is nothing. */

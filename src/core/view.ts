@@ -239,6 +239,7 @@ export class View {
     }
     if (blockers.length === 0) {
       this.blockedSinceMs = undefined
+      this.blockedTold = ''
       return
     }
     this.blockedSinceMs ??= this.env.nowMs

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { makeUid } from '../../src/core/address.js'
-import { manual } from '../../src/core/downing.js'
+import { keepMajority, manual } from '../../src/core/downing.js'
 import { TestMachines } from './machines.js'
 
 describe('membership machine', () => {
@@ -170,5 +170,70 @@ describe('membership machine', () => {
     net.input(third, { ...stall, stalled: false, loopAgeMs: 0 })
     net.run(500)
     expect(second.machine.state().leader?.nodeId).toBe('n1')
+  })
+
+  it('takes no welcome that it has not asked for', () => {
+    const net = new TestMachines()
+    const nodes = net.form(3)
+    const [first, second] = nodes as [(typeof nodes)[0], (typeof nodes)[0]]
+    const stranger = { uid: 'ffffffffffffff00', nodeId: 'x', address: { host: '10.6.6.6', port: 6 } }
+    const own = first.machine.state().self
+    const entry = {
+      ...second.self,
+      roles: [],
+      upNumber: 2,
+      downReason: 'operator' as const,
+      origin: stranger.uid,
+    }
+    const lie = { ...entry, status: 'removed' as const, cause: 'downed' as const, seq: 1 }
+    const self = { ...lie, ...first.self, status: 'up' as const, cause: 'none' as const, seq: 2 }
+    const state = { members: [lie, self], rows: [], presences: [], vector: [[stranger.uid, 2] as const] }
+    net.input(first, { type: 'linkUp', peer: stranger, session: 9 })
+    net.input(first, { type: 'message', from: stranger.uid, session: 9, message: { type: 'welcome', state } })
+    expect(first.machine.state().members.map((m) => m.nodeId)).toEqual(['n1', 'n2', 'n3'])
+    expect(first.machine.state().self).toBe(own)
+    expect(first.events).toContainEqual({ type: 'messageDropped', from: stranger.uid, reason: 'unexpected' })
+  })
+
+  it('never founds a second cluster once a member has spoken, not even one that is closing', () => {
+    const net = new TestMachines({ seeds: [1001, 1002].map((port) => ({ host: '10.0.0.1', port })) })
+    const closing = { uid: 'ffffffffffffff01', nodeId: 'n2', address: { host: '10.0.0.1', port: 1002 } }
+    const first = net.start(1)
+    net.input(first, { type: 'linkUp', peer: closing, session: 1 })
+    const message = { type: 'initJoinNack', reason: 'closing' } as const
+    net.input(first, { type: 'message', from: closing.uid, session: 1, message })
+    net.run(20_000)
+    expect(first.machine.state().members).toEqual([])
+    net.run(20_000)
+    expect(first.terminated).toBe('joinTimeout')
+  })
+
+  it('comes to a decision though its loop is late again and again', () => {
+    const net = new TestMachines({ downing: keepMajority({ stableAfterMs: 20_000 }) })
+    const nodes = net.form(3)
+    const victim = nodes[2] as (typeof nodes)[0]
+    net.kill(victim)
+    net.run(1000)
+    for (let i = 0; i < 12; i++) {
+      net.run(3000)
+      // Nobody's loop turns for two seconds.
+      net.nowMs += 2000
+    }
+    expect(nodes[0]?.machine.state().members).toHaveLength(2)
+  })
+
+  it('believes nothing of a member that it holds down', () => {
+    const net = new TestMachines({ downing: manual() })
+    const nodes = net.form(5)
+    const [left, right] = [nodes.slice(0, 3), nodes.slice(3)]
+    for (const a of left) for (const b of right) net.cut(a, b)
+    net.run(3000)
+    const [n1, n4] = [left[0] as (typeof nodes)[0], right[0] as (typeof nodes)[0]]
+    net.input(n1, ...right.map((b) => ({ type: 'down' as const, uid: b.self.uid })))
+    net.input(n4, ...left.map((a) => ({ type: 'down' as const, uid: a.self.uid })))
+    net.run(3)
+    for (const a of left) for (const b of right) net.heal(a, b)
+    net.run(10_000)
+    expect(left.map((n) => n.terminated)).toEqual([undefined, undefined, undefined])
   })
 })

@@ -66,7 +66,9 @@ function judge(s: Situation): Verdicts {
   )
   const overlay = new Overlay(10)
   overlay.update(state.members.keys())
-  return computeVerdicts({ state, overlay, policy: s.policy ?? 'quorum', rollCallOver: s.over ?? false })
+  const unheard = new Set(s.over ? names.filter((n) => !(s.answered ?? '').includes(n)).map(uidOf) : [])
+  const living = [...state.members.values()]
+  return computeVerdicts({ state, overlay, policy: s.policy ?? 'quorum', living, unheard })
 }
 
 function words(verdicts: Verdicts): string {
@@ -140,6 +142,30 @@ describe('verdicts under quorum', () => {
     const verdicts = judge(situation)
     expect(words(verdicts)).toBe(expected)
     expect(links(verdicts)).toBe(degraded)
+  })
+
+  it('takes a stalled observer for no witness: among three the other one decides alone', () => {
+    expect(words(judge({ size: 3, rows: ['A~B', 'A>C'], answered: 'A' }))).toBe('B:stalled C:unreachable')
+  })
+
+  it('lets a stalled member vouch for nobody behind a cut', () => {
+    const rows = ['A~C', 'B~C', 'A>D', 'A>E', 'B>D', 'B>E']
+    const verdicts = judge({ size: 5, rows, answered: 'ABC' })
+    expect([...verdicts.confirmed].map(nameOf).sort().join('')).toBe('ABC')
+    expect(words(verdicts)).toBe('C:stalled D:unreachable E:unreachable')
+  })
+
+  it('takes a single word for a bad link when the subject has answered the roll call', () => {
+    expect(words(judge({ size: 3, rows: ['A>B', 'A~C', 'B~C'], answered: 'AB' }))).toBe('C:stalled')
+    expect(words(judge({ size: 3, rows: ['A>B', 'A~C', 'B~C'], answered: 'A' }))).toBe(
+      'B:unreachable C:stalled',
+    )
+  })
+
+  it('remembers a roll call whose opener has left: answers keep its number', () => {
+    const rows = ['A>E', 'B>E']
+    const verdicts = judge({ size: 5, rows, rollCall: 7, answered: 'AB', over: true })
+    expect([...verdicts.confirmed].map(nameOf).sort().join('')).toBe('ABCD')
   })
 
   it('counts as unheard, once the roll call is over, whom no confirmed member hears', () => {

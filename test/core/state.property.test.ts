@@ -205,7 +205,11 @@ describe('plausibility', () => {
     ['a removal without a cause', { ...nothing, members: [{ ...entry, status: 'removed' }] }],
     ['a cause without a removal', { ...nothing, members: [{ ...entry, cause: 'downed' }] }],
     ['a stamp beyond the vector', { ...nothing, members: [{ ...entry, seq: 2 }] }],
-    ['a stamp of ours that we never made', { ...nothing, vector: [[uid(0), 99]] }],
+    [
+      'a stamp of ours that we never made',
+      { ...nothing, members: [{ ...entry, origin: uid(0), seq: 99 }], vector: [[uid(0), 99]] },
+    ],
+    ['an incarnation that moves', { ...nothing, members: [{ ...entry, uid: uid(0), nodeId: 'n0' }] }],
     ['an incarnation that changes its node', { ...nothing, members: [{ ...entry, uid: uid(0) }] }],
     [
       'an observer that accuses itself',
@@ -221,5 +225,21 @@ describe('plausibility', () => {
 
   it('accepts the same entry when it is sound', () => {
     expect(isPlausible(base(), { ...nothing, members: [entry] })).toBe(true)
+  })
+
+  it('never lets others move our own sequence', () => {
+    const state = base()
+    state.merge(
+      {
+        ...nothing,
+        vector: [
+          [uid(0), 99],
+          [uid(1), 1],
+        ],
+      },
+      uid(1),
+    )
+    expect(state.vector.get(uid(0))).toBe(1)
+    expect(state.vector.get(uid(1))).toBe(1)
   })
 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { manual } from '../../src/core/downing.js'
+import { keepMajority, manual } from '../../src/core/downing.js'
 import { type SimNode, Simulation } from '../../src/sim/simulation.js'
 
 const names = (node: SimNode): string => node.state.members.map((m) => m.nodeId).join(' ')
@@ -228,5 +228,59 @@ describe('simulated cluster', () => {
       const up = node.events.find(({ event }) => event.type === 'memberUp' && event.member.uid === node.uid)
       expect((up?.atMs ?? Number.POSITIVE_INFINITY) - atMs).toBeLessThan(3000)
     }
+  })
+
+  it.each([1, 2, 3, 4, 5, 6])('lets no stalled witness keep both sides of a cut alive (seed %i)', (seed) => {
+    const sim = new Simulation({ seed, settings: { observersMax: 4 } })
+    const nodes = sim.form(11, 30_000)
+    const [minority, majority] = [nodes.slice(0, 5), nodes.slice(5)]
+    const staller = minority[1 + (seed % 4)] as SimNode
+    sim.partition(minority, majority)
+    sim.runFor(2500 + (seed % 5) * 600)
+    sim.blockLoop(staller)
+    sim.runFor(28_000)
+    const deciders = nodes.filter((n) =>
+      n.eventsOf('downingDecision').some((e) => e.decision === 'downUnreachable'),
+    )
+    expect(deciders.every((n) => majority.includes(n))).toBe(true)
+    for (const node of minority) expect(node === staller || node.ended === 'downed', node.nodeId).toBe(true)
+    expect(sim.running.filter((n) => n !== staller)).toEqual(majority)
+  })
+
+  it('keeps roll calls valid after the node that opened most of them has left', () => {
+    const sim = new Simulation({ seed: 14, settings: { observersMax: 3 } })
+    const nodes = sim.form(15, 30_000)
+    const deaf = nodes[14] as SimNode
+    for (let flap = 0; flap < 4; flap++) {
+      for (const other of nodes.slice(0, 14)) sim.network.cut(other.address, deaf.address, { oneWay: true })
+      sim.runFor(6000)
+      sim.network.healAll()
+      sim.runFor(3000)
+    }
+    sim.command(deaf, { type: 'leave', uid: deaf.uid })
+    sim.runFor(8000)
+    const [minority, majority] = [nodes.slice(0, 6), nodes.slice(6, 14)]
+    sim.partition(minority, majority)
+    sim.runFor(40_000)
+    expect(minority.map((n) => n.ended)).toEqual(minority.map(() => 'downed'))
+    expect(sim.running).toEqual(majority)
+    expect(sim.agree(8)).toBe(true)
+  })
+
+  it('never founds a second cluster when the seed that was asked dies', () => {
+    const sim = new Simulation({ seed: 17, downing: keepMajority({ stableAfterMs: 20_000 }) })
+    const nodes = sim.form(5)
+    const [n1, , , , n5] = nodes as [SimNode, SimNode, SimNode, SimNode, SimNode]
+    sim.crash(n5)
+    sim.crash(n1)
+    sim.runFor(50)
+    const again = sim.start({ nodeId: 'n1', port: 7000 })
+    sim.runFor(7000)
+    for (const node of sim.running) {
+      if (node !== again && node.address.port === 7001) sim.crash(node)
+    }
+    sim.runFor(20_000)
+    const founded = again.state.members.length === 1 && again.state.self.status === 'up'
+    expect(founded).toBe(false)
   })
 })
