@@ -76,7 +76,7 @@
         {
           'target_name': 'skein_native_test',
           'type': 'executable',
-          'sources': ['<@(core_sources)', '<!@(node -p "require(\'node:fs\').readdirSync(\'native/test\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/test/\' + f).join(\' \')")'],
+          'sources': ['<@(core_sources)', 'native/io/event_record.cc', 'native/io/event_ring.cc', '<!@(node -p "require(\'node:fs\').readdirSync(\'native/test\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/test/\' + f).join(\' \')")'],
           'ldflags': ['-static-libstdc++', '-static-libgcc'],
         },
       ],

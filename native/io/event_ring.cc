@@ -82,6 +82,10 @@ bool EventRing::WriteToRing(core::Bytes head, core::Bytes tail) {
 
 uint64_t EventRing::Consume(uint64_t position) {
   tail_.store(position, std::memory_order_release);
+  return Available();
+}
+
+uint64_t EventRing::Available() {
   if (spilled_.load(std::memory_order_acquire)) Refill();
   return head_.load(std::memory_order_acquire);
 }

@@ -25,7 +25,8 @@ class EventRing {
   bool Full() const;
 
   // --- JavaScript thread. Positions count bytes from the beginning; `position % capacity` is the offset.
-  uint64_t Available() const { return head_.load(std::memory_order_acquire); }
+  // Refills too: the producer may have spilled just when the reader had emptied the ring.
+  uint64_t Available();
   // Everything before `position` was read. Returns the new end, after a refill from the overflow.
   uint64_t Consume(uint64_t position);
 
