@@ -3,7 +3,7 @@
  * only if it is a higher incarnation *and* the old one is unreachable, refused, or answers at its address with
  * another uid: a copied configuration must not kill a healthy member.
  */
-import { sameAddress, type Uid, type UniqueAddress } from './address.js'
+import { type Address, sameAddress, type Uid, type UniqueAddress } from './address.js'
 import { type Env, earliest } from './env.js'
 import { CORE_LIMITS } from './limits.js'
 import type { JoinRefusal, MemberEntry } from './model.js'
@@ -21,6 +21,9 @@ export interface AdmissionHooks {
   seesGone(uid: Uid): boolean
 }
 
+/** How long an outsider that was found at a member's address is called. */
+const INVITE_MS = 30_000
+
 /** How long an old incarnation may leave its verification open before the newcomer is refused. */
 const VERIFY_TIMEOUT_MS = 15_000
 
@@ -30,6 +33,9 @@ export class Admission {
   private readonly pending = new Map<Uid, PendingJoin>()
   /** Outsiders that asked while this node was one itself; told as soon as it is a member. */
   private readonly asked = new Set<Uid>()
+
+  /** Outsiders found where a member used to be, and until when they are called. */
+  private readonly invited = new Map<Uid, { readonly address: Address; readonly untilMs: number }>()
 
   constructor(env: Env, hooks: AdmissionHooks) {
     this.env = env
@@ -49,6 +55,21 @@ export class Admission {
   opened(): void {
     for (const uid of [...this.asked].sort()) this.env.send(uid, { type: 'initJoinAck' })
     this.asked.clear()
+  }
+
+  /**
+   * A newer incarnation answers at a member's address. It may be the first seed, restarted while no other seed can be
+   * reached, and about to found a second cluster: this one calls it in.
+   */
+  invite(outsider: UniqueAddress): void {
+    if (!this.mayAdmit() || this.env.state.members.has(outsider.uid) || this.invited.has(outsider.uid)) return
+    if (this.invited.size >= CORE_LIMITS.pendingJoinsMax) return
+    this.invited.set(outsider.uid, { address: outsider.address, untilMs: this.env.nowMs + INVITE_MS })
+    this.env.emit({ type: 'connect', address: outsider.address, uid: outsider.uid })
+  }
+
+  linkUp(peer: UniqueAddress): void {
+    if (this.invited.has(peer.uid) && this.mayAdmit()) this.env.send(peer.uid, { type: 'initJoinAck' })
   }
 
   linkDown(uid: Uid): void {
@@ -86,6 +107,11 @@ export class Admission {
 
   /** Lets in whoever no longer stands against a living member; refuses whoever has waited too long. */
   settle(): void {
+    for (const [uid, { address, untilMs }] of [...this.invited]) {
+      if (!this.env.state.members.has(uid) && this.env.nowMs < untilMs) continue
+      this.invited.delete(uid)
+      this.env.emit({ type: 'disconnect', address })
+    }
     for (const [joiner, request] of [...this.pending]) {
       const conflicts = this.conflicts(request.peer)
       if (conflicts.length === 0) {
@@ -103,10 +129,10 @@ export class Admission {
   }
 
   nextDeadline(): number | undefined {
-    let deadline: number | undefined
-    for (const { sinceMs } of this.pending.values())
-      deadline = earliest(deadline, sinceMs + VERIFY_TIMEOUT_MS)
-    return deadline !== undefined && deadline > this.env.nowMs ? deadline : undefined
+    const { nowMs } = this.env
+    const ends = [...this.pending.values()].map(({ sinceMs }) => sinceMs + VERIFY_TIMEOUT_MS)
+    for (const { untilMs } of this.invited.values()) ends.push(untilMs)
+    return earliest(...ends.filter((at) => at > nowMs))
   }
 
   private mayAdmit(): boolean {

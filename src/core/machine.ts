@@ -129,7 +129,8 @@ export class Machine {
       case 'stalled':
         return this.observation.stalled(input.uid, input.stalled, input.loopAgeMs)
       case 'identityChanged':
-        return this.admission.probed(input.expected, 'gone')
+        this.admission.probed(input.expected, 'gone')
+        return this.admission.invite(input.actual)
       case 'probed':
         return this.admission.probed(input.uid, input.outcome)
       case 'quarantinedBy':
@@ -151,6 +152,7 @@ export class Machine {
     }
     this.links.up(peer, session)
     this.joining.linkUp(peer)
+    this.admission.linkUp(peer)
   }
 
   private linkDown(uid: Uid, session: number): void {

@@ -3,7 +3,7 @@
  * run must agree. Returns what it saw; throws, with the seed, on the first violation.
  */
 
-import { pick, type Random, randomInteger } from './random.js'
+import { createRandom, pick, type Random, randomInteger } from './random.js'
 import { type SimNode, Simulation } from './simulation.js'
 
 export interface SwarmOptions {
@@ -20,20 +20,34 @@ export interface SwarmResult {
   readonly survivors: number
   readonly virtualMs: number
   readonly events: number
+  readonly configuration: Readonly<Record<string, string | number>>
   readonly faults: readonly string[]
 }
+
+/** So that the configuration's draws are not the run's. */
+const CONFIGURATION = 0x5eed
 
 /** After the last fault ends, agreement is due within this time. */
 const LIVENESS_MS = 90_000
 
 export function runSwarm(options: SwarmOptions): SwarmResult {
-  const sim = new Simulation({ seed: options.seed })
-  const size = randomInteger(sim.random, options.sizeMin, options.sizeMax)
+  const draw = createRandom(options.seed ^ CONFIGURATION)
+  const configuration = {
+    observersMax: pick(draw, [4, 10]),
+    aggregation: pick(draw, ['quorum', 'quorum', 'any'] as const),
+    latencyMaxMs: pick(draw, [0.5, 5, 50]),
+  }
+  const sim = new Simulation({
+    seed: options.seed,
+    latency: { minMs: 0.1, maxMs: configuration.latencyMaxMs },
+    settings: { observersMax: configuration.observersMax, aggregation: configuration.aggregation },
+  })
+  const size = randomInteger(draw, options.sizeMin, options.sizeMax)
   sim.form(size)
   const faults: string[] = []
   for (let i = 0; i < options.faults; i++) {
     faults.push(injectFault(sim, faults))
-    sim.runFor(randomInteger(sim.random, 10, 8000))
+    sim.runFor(randomInteger(sim.random, 10, 12_000))
   }
   healEverything(sim)
   sim.runUntil(() => agreed(sim), LIVENESS_MS, `agreement after ${faults.join('; ')}`)
@@ -45,6 +59,7 @@ export function runSwarm(options: SwarmOptions): SwarmResult {
     survivors: sim.running.length,
     virtualMs: sim.nowMs,
     events: sim.clock.eventCount,
+    configuration,
     faults,
   }
 }
@@ -72,22 +87,29 @@ function thaw(sim: Simulation, node: SimNode): void {
   else sim.unblockLoop(node)
 }
 
+const KINDS = [
+  'crash',
+  'restart',
+  'restartInPlace',
+  'pause',
+  'block',
+  'thaw',
+  'thaw',
+  'split',
+  'link',
+  'oneWay',
+  'heal',
+  'heal',
+  'heal',
+  'leave',
+  'join',
+] as const
+
 function injectFault(sim: Simulation, told: readonly string[]): string {
   const { random } = sim
   const awake = sim.running.filter((n) => !n.frozen)
   const frozen = sim.running.filter((n) => n.frozen)
-  const kind = pick(random, [
-    'crash',
-    'restart',
-    'pause',
-    'block',
-    'thaw',
-    'split',
-    'link',
-    'heal',
-    'leave',
-    'join',
-  ])
+  const kind = pick(random, KINDS)
   const node = awake.length > 0 ? pick(random, awake) : undefined
   const at = `${Math.round(sim.nowMs)}ms #${told.length}`
   if (kind === 'thaw' && frozen.length > 0) {
@@ -100,10 +122,10 @@ function injectFault(sim: Simulation, told: readonly string[]): string {
     sim.network.healAll()
     return `${at} heal`
   }
-  return `${at} ${apply(sim, kind as NodeFault, node)}`
+  return `${at} ${apply(sim, kind, node)}`
 }
 
-type NodeFault = 'crash' | 'restart' | 'pause' | 'block' | 'link' | 'leave' | 'join'
+type NodeFault = Exclude<(typeof KINDS)[number], 'thaw' | 'split' | 'heal'>
 
 function apply(sim: Simulation, kind: NodeFault, node: SimNode): string {
   switch (kind) {
@@ -114,16 +136,21 @@ function apply(sim: Simulation, kind: NodeFault, node: SimNode): string {
       sim.crash(node)
       sim.start({ nodeId: node.nodeId })
       break
+    case 'restartInPlace':
+      sim.crash(node)
+      sim.start({ nodeId: node.nodeId, port: node.address.port })
+      break
     case 'pause':
       sim.pause(node)
       break
     case 'block':
       sim.blockLoop(node)
       break
-    case 'link': {
+    case 'link':
+    case 'oneWay': {
       const other = pick(sim.random, sim.running)
-      if (other !== node) sim.network.cut(node.address, other.address)
-      return `link ${node.nodeId}-${other.nodeId}`
+      if (other !== node) sim.network.cut(node.address, other.address, { oneWay: kind === 'oneWay' })
+      return `${kind} ${node.nodeId}-${other.nodeId}`
     }
     case 'leave':
       sim.command(node, { type: 'leave', uid: node.uid })

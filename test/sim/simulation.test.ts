@@ -283,4 +283,17 @@ describe('simulated cluster', () => {
     const founded = again.state.members.length === 1 && again.state.self.status === 'up'
     expect(founded).toBe(false)
   })
+
+  it('calls in the first seed that restarts in place while no other seed can be reached', () => {
+    const sim = new Simulation({ seed: 18 })
+    const nodes = sim.form(6)
+    const [n1, n2, n3] = nodes as [SimNode, SimNode, SimNode]
+    sim.crash(n2)
+    sim.crash(n3)
+    sim.runUntil(() => sim.agree(4), 10_000, 'two seeds are removed')
+    sim.crash(n1)
+    const again = sim.start({ nodeId: 'n1', port: 7000 })
+    sim.runUntil(() => sim.agree(4), 6000, 'it is up in the old cluster')
+    expect(again.state.self.upNumber).toBeGreaterThan(1)
+  })
 })
