@@ -101,13 +101,17 @@ export class Driver {
       if (input === 'malformed') {
         // What came before it is told first.
         this.submit(inputs.splice(0))
-        if (event.type === 'message')
-          this.#publish({ type: 'messageDropped', from: event.uid, reason: 'malformed' })
+        if (this.#stopped) return
+        if (event.type === 'message') this.#dropMalformed(event.uid)
       } else if (input !== undefined) {
         inputs.push(input)
       }
     }
     if (inputs.length > 0) this.submit(inputs)
+  }
+
+  #dropMalformed(from: string): void {
+    this.#outlet.batch(() => this.#publish({ type: 'messageDropped', from, reason: 'malformed' }))
   }
 
   /** Nothing goes in or out any more. */
