@@ -1,13 +1,13 @@
 // The addon's exports. Context-aware: everything per environment hangs off EnvState.
-#include "napi_headers.h"
-
 #include "core_bindings.h"
 #include "env_state.h"
+#include "napi_headers.h"
 #include "transport_wrap.h"
 
 namespace {
 
-// Of event records, codes and arguments; changes together with `ADDON_LAYOUT` in src/transport/native/addon.ts.
+// Of event records, codes and arguments; changes together with `ADDON_LAYOUT` in
+// src/transport/native/addon.ts.
 constexpr int kLayout = 1;
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {

@@ -22,6 +22,7 @@ EnvState* EnvState::Create(Napi::Env env) {
   const auto on_cleanup = [](napi_async_cleanup_hook_handle hook, void* data) {
     static_cast<EnvState*>(data)->OnCleanup(hook);
   };
+  // Asynchronous, because a libuv handle is closed only after one more turn of the loop.
   napi_add_async_cleanup_hook(env, on_cleanup, state, &state->hook_);
   env.SetInstanceData<EnvState, &KeepForCleanupHook>(state);
   return state;
@@ -46,6 +47,7 @@ void EnvState::OnTurn() {
 
 void EnvState::OnCleanup(napi_async_cleanup_hook_handle hook) {
   hook_ = hook;
+  // Each leaves the control thread before this returns: from then on nothing wakes this loop.
   while (!open_.empty()) open_.back()->Abandon();
   const auto on_closed = [](void* data) {
     auto* state = static_cast<EnvState*>(data);

@@ -1,12 +1,12 @@
-// What one JavaScript environment (main thread or worker) owns in the addon: its loop handle and its open transports.
-// Ended by an async cleanup hook: transports leave the control thread first, then the handle closes, then it is freed.
+// What one JavaScript environment (main thread or worker) owns in the addon: its loop handle and its open
+// transports. Ended by an async cleanup hook: transports leave the control thread first, then the handle
+// closes, then it is freed.
 #pragma once
-
-#include "napi_headers.h"
 
 #include <vector>
 
 #include "../io/js_loop.h"
+#include "napi_headers.h"
 
 namespace skein::binding {
 

@@ -1,4 +1,5 @@
-// Arguments in, host calls, plain values out. Nothing here runs per message except Send, Available and Consume.
+// Arguments in, host calls, plain values out. Nothing here runs per message except Send, Available and
+// Consume.
 #include "transport_wrap.h"
 
 #include <bit>
@@ -102,6 +103,7 @@ Napi::Value TransportWrap::Start(const Napi::CallbackInfo& info) {
   const auto bytes = static_cast<uint32_t>(ring.ByteLength());
   host_ = std::make_shared<io::NodeHost>(options_, thread, state->Loop(), memory, bytes);
   attached_ = true;
+  // Open means reachable, whoever has dropped the object: a thread writes into its ring.
   Ref();
   state->Add(this);
   host_->Start();
@@ -125,8 +127,8 @@ void TransportWrap::OnWake() {
   if (!attached_ || !host_->TakeWake()) return;
   const napi_env env = Env();
   const Napi::HandleScope scope(env);
-  // Not through node-addon-api, to which a call is fatal when the environment is being terminated: then it fails
-  // without an exception, and the cleanup hook does the rest.
+  // Not through node-addon-api, to which a call is fatal when the environment is being terminated: then it
+  // fails without an exception, and the cleanup hook does the rest.
   napi_make_callback(env, nullptr, Value(), on_wake_.Value(), 0, nullptr, nullptr);
   bool thrown = false;
   napi_is_exception_pending(env, &thrown);

@@ -1,12 +1,11 @@
-// The JavaScript object behind a native transport. Owns the host's place on the control thread from `start` to
-// `dispose`, and keeps itself and the ring alive meanwhile.
+// The JavaScript object behind a native transport. Owns the host's place on the control thread from `start`
+// to `dispose`, and keeps itself and the ring alive meanwhile.
 #pragma once
-
-#include "napi_headers.h"
 
 #include <memory>
 
 #include "../io/node_host.h"
+#include "napi_headers.h"
 
 namespace skein::binding {
 
@@ -24,8 +23,8 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
   void Abandon();
 
  private:
-  // (ring: ArrayBuffer, onWake: () => void). The ring's size is a power of two. Both are held only from here to
-  // `dispose`: onWake reaches this object again, and a held cycle is never collected.
+  // (ring: ArrayBuffer, onWake: () => void). The ring's size is a power of two. Both are held only from here
+  // to `dispose`: onWake reaches this object again, and a held cycle is never collected.
   Napi::Value Start(const Napi::CallbackInfo& info);
   void Connect(const Napi::CallbackInfo& info);
   void Disconnect(const Napi::CallbackInfo& info);

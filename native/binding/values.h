@@ -1,12 +1,11 @@
-// Conversions between JavaScript values and the core's types. The TypeScript adapter validates; here a value of the
-// wrong type reads as zero or empty.
+// Conversions between JavaScript values and the core's types. The TypeScript adapter validates; here a value
+// of the wrong type reads as zero or empty.
 #pragma once
-
-#include "napi_headers.h"
 
 #include <string>
 
 #include "../core/control_plane.h"
+#include "napi_headers.h"
 
 namespace skein::binding {
 

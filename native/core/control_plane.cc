@@ -22,10 +22,12 @@ void ControlPlane::Connect(const Endpoint& address, Uid uid, uint64_t now_us) {
   if (closing_ || quarantined_.contains(uid)) return;
   Target* target = EnsureTarget(address);
   if (target == nullptr) return;
+  // Callers repeat themselves: a wish that says nothing new must not jump the back-off.
   const bool changed = !target->connect || target->connect_uid != uid;
   target->connect = true;
   target->connect_uid = uid;
   Unblock(*target, uid);
+  // A wish withdrawn and made again before the link was closed: it stays.
   const auto linked = linked_at_.find(address);
   for (const Uid wanted : {uid, target->answered_by, linked == linked_at_.end() ? 0 : linked->second}) {
     if (Pair* pair = FindPair(wanted)) pair->unwanted = false;
@@ -38,6 +40,7 @@ void ControlPlane::Disconnect(const Endpoint& address, uint64_t now_us) {
   if (closing_) return;
   std::vector<Uid> linked;
   const auto advertised = linked_at_.find(address);
+  // Whoever advertises the address, and whoever was reached through it under another name.
   if (advertised != linked_at_.end()) linked.push_back(advertised->second);
   if (Target* target = FindTarget(address)) {
     linked.push_back(target->answered_by);
@@ -58,6 +61,8 @@ void ControlPlane::Send(Uid uid, Bytes bytes, uint64_t /*now_us*/) {
   Collect();
   const Pair* pair = FindPair(uid);
   Connection* link = pair == nullptr ? nullptr : LinkOf(*pair);
+  // The JavaScript thread was told `sent` from what was known then. The link has ended since, and its
+  // linkDown tells the receiver of that promise so.
   if (link == nullptr || closing_) {
     counters_->Add(Counter::kMessagesLost);
     return;
@@ -73,6 +78,7 @@ void ControlPlane::Watch(Uid uid, const Endpoint& address, uint64_t now_us) {
   Target* target = EnsureTarget(address);
   if (target == nullptr) return;
   Pair& pair = EnsurePair(uid);
+  // A watch moves with its peer: nobody dials the former address for it any more.
   if (pair.watched && pair.watch_target_id != target->id) {
     if (Target* former = FindTarget(pair.watch_target_id)) {
       std::erase(former->watches, uid);
@@ -85,6 +91,7 @@ void ControlPlane::Watch(Uid uid, const Endpoint& address, uint64_t now_us) {
   Unblock(*target, uid);
   if (!pair.watched) {
     pair.watched = true;
+    // One that is still starting is not accused at once; one that never answers is, after the same grace.
     if (pair.link == 0) {
       pair.peer.uid = uid;
       pair.peer.address = address;
@@ -109,6 +116,7 @@ void ControlPlane::Probe(Uid uid, const Endpoint& address, uint64_t now_us) {
   Collect();
   if (closing_) return;
   Target* target = EnsureTarget(address);
+  // An address that refused us for good is not asked again about the incarnation that did.
   if (target != nullptr) Unblock(*target, uid);
   if (target == nullptr || target->blocked) {
     EmitProbed(uid, ProbeOutcome::kUnknown);
@@ -122,6 +130,7 @@ void ControlPlane::Probe(Uid uid, const Endpoint& address, uint64_t now_us) {
 void ControlPlane::Quarantine(Uid uid, QuarantineReason reason, uint64_t now_us) {
   Collect();
   if (closing_ || uid == 0 || uid == options_.uid) return;
+  // The first reason stands: it is what the peer was told.
   if (quarantined_.try_emplace(uid, reason).second) quarantine_order_.push_back(uid);
   if (quarantine_order_.size() > limits::kQuarantinedMax) {
     quarantined_.erase(quarantine_order_.front());
@@ -147,9 +156,11 @@ void ControlPlane::Quarantine(Uid uid, QuarantineReason reason, uint64_t now_us)
   const QuarantineBody body{uid, quarantined_[uid], {}};
   for (auto& [id, connection] : connections_) {
     if (connection->peer.uid != uid) continue;
+    // A replaced socket may still drain; nothing is delivered from it any more either.
     if (connection->phase == Phase::kClosing && connection->draining == Draining::kDeliver) {
       connection->draining = Draining::kDrop;
     }
+    // Only a peer that has said hello is told; any other finds out when it says hello.
     if (connection->phase != Phase::kComplete && connection->phase != Phase::kAwaitReady) continue;
     WriteStruct(*connection, FrameKind::kQuarantined, 0, 0, body);
     LoseLink(*connection, LinkDownReason::kQuarantined, DialTime::kBackoff, now_us);
@@ -161,6 +172,7 @@ void ControlPlane::Close(uint64_t now_us) {
   Collect();
   if (closing_) return;
   closing_ = true;
+  // Closing destroys connections, so that the map cannot be walked meanwhile.
   std::vector<ConnectionId> ids;
   for (const auto& [id, connection] : connections_) ids.push_back(id);
   for (const ConnectionId id : ids) {
@@ -169,6 +181,7 @@ void ControlPlane::Close(uint64_t now_us) {
       case Phase::kConnecting:
         DestroyConnection(connection);
         break;
+      // Told, not dropped: the dialler then knows that this is no fault of the network.
       case Phase::kAwaitHello:
         Refuse(connection, RefusalReason::kShuttingDown, 0, now_us);
         break;
@@ -194,6 +207,7 @@ std::vector<PeerStatus> ControlPlane::Peers(uint64_t now_us) const {
   for (const auto& [uid, pair] : pairs_) {
     if (pair.link == 0 && !pair.watched) continue;
     PeerStatus status{.uid = uid, .address = pair.peer.address, .link = pair.link, .watched = pair.watched};
+    // Where it is watched, which is what the caller named; else what it advertises.
     const auto target = targets_.find(pair.watch_target_id);
     if (target != targets_.end()) status.address = target->second->address;
     if (pair.detector.has_value()) {
@@ -222,6 +236,8 @@ Pair* ControlPlane::FindPair(Uid uid) {
 }
 
 Pair& ControlPlane::EnsurePair(Uid uid) {
+  // Forgetting an incarnation only restarts its numbers: the next dial is refused once and told the right
+  // one.
   if (pairs_.size() >= limits::kPairsMax && !pairs_.contains(uid)) ForgetIdlePairs();
   Pair& pair = pairs_[uid];
   pair.uid = uid;
@@ -252,6 +268,7 @@ Target* ControlPlane::FindTarget(const Endpoint& address) {
 
 Target* ControlPlane::EnsureTarget(const Endpoint& address) {
   if (Target* known = FindTarget(address)) return known;
+  // Bad addresses come in with gossip; they are counted, for a command never throws.
   const bool dialable = !address.host.empty() && address.host.size() <= limits::kHostBytesMax;
   if (!dialable || targets_.size() >= limits::kWantedPeersMax) {
     counters_->Add(Counter::kWantedRefused);
@@ -267,6 +284,7 @@ Target* ControlPlane::EnsureTarget(const Endpoint& address) {
 }
 
 std::vector<uint64_t> ControlPlane::TargetsOf(const Pair& pair) const {
+  // Linear, but targets are bounded and this is asked only when links come and go.
   std::vector<uint64_t> ids;
   for (const auto& [id, target] : targets_) {
     const bool here = target->answered_by == pair.uid || target->address == pair.peer.address ||
@@ -278,6 +296,7 @@ std::vector<uint64_t> ControlPlane::TargetsOf(const Pair& pair) const {
 
 void ControlPlane::Collect() {
   destroyed_.clear();
+  // An idle target may have been wanted again since it was noted.
   for (const uint64_t id : std::exchange(idle_targets_, {})) {
     const Target* target = FindTarget(id);
     if (target == nullptr || target->Wanted() || !target->probes.empty() || target->dial != 0) continue;
@@ -286,6 +305,7 @@ void ControlPlane::Collect() {
   }
 }
 
+// No event follows a close.
 bool ControlPlane::Emit(const Event& event) { return closing_ || effects_->Emit(event); }
 
 }  // namespace skein::core

@@ -99,9 +99,9 @@ class ControlPlane {
  private:
   // When a dial that has become necessary may begin.
   enum class DialTime : uint8_t {
-    kNow,           // at once, whatever was planned
+    kNow,            // at once, whatever was planned
     kUnlessPlanned,  // at once, unless a dial is planned already
-    kBackoff,       // after the back-off, unless a dial is planned already
+    kBackoff,        // after the back-off, unless a dial is planned already
   };
 
   // --- control_plane.cc: lookup and bookkeeping
@@ -180,7 +180,8 @@ class ControlPlane {
   void OnQuarantined(Connection& connection, const FrameView& frame, uint64_t now_us);
   void WriteFrame(Connection& connection, const FrameHead& head, Bytes body);
   template <typename Body>
-  void WriteStruct(Connection& connection, FrameKind kind, uint8_t flags, uint32_t sequence, const Body& body);
+  void WriteStruct(Connection& connection, FrameKind kind, uint8_t flags, uint32_t sequence,
+                   const Body& body);
 
   // --- control_plane_beat.cc: beats and verdicts
   void OnWatchFrame(Connection& connection, const FrameView& frame, uint64_t now_us);
@@ -217,7 +218,8 @@ class ControlPlane {
   std::unordered_map<Uid, QuarantineReason> quarantined_;
   std::deque<Uid> quarantine_order_;
 
-  // Destroyed in the current input; kept until the next one, because callers up the stack may still hold them.
+  // Destroyed in the current input; kept until the next one, because callers up the stack may still hold
+  // them.
   std::vector<std::unique_ptr<Connection>> destroyed_;
   std::vector<uint64_t> idle_targets_;
 

@@ -1,4 +1,5 @@
-// Beats in both directions, the clock of the detectors, and the verdicts: silence, gone, stalled, trusted again.
+// Beats in both directions, the clock of the detectors, and the verdicts: silence, gone, stalled, trusted
+// again.
 #include <algorithm>
 
 #include "control_plane.h"
@@ -14,10 +15,11 @@ double ControlPlane::DetectorMs(uint64_t now_us) const {
 
 void ControlPlane::OnPaused(uint64_t gap_us) {
   Collect();
-  pause_offset_us_ += PauseMeter::ExcessUs(gap_us);
+  const uint64_t excess_us = PauseMeter::ExcessUs(gap_us);
+  pause_offset_us_ += excess_us;
   const double gap_ms = static_cast<double>(gap_us) / 1000;
   counters_->Add(Counter::kSelfPauses);
-  counters_->Add(Counter::kSelfPausedMs, static_cast<uint64_t>(gap_ms));
+  counters_->Add(Counter::kSelfPausedMs, excess_us / 1000);
   Event event{.type = EventType::kPaused};
   event.ms = gap_ms;
   Emit(event);
@@ -44,7 +46,9 @@ void ControlPlane::OnWatchFrame(Connection& connection, const FrameView& frame, 
 }
 
 void ControlPlane::Beat(Connection& connection, uint64_t now_us) {
+  // The watch was withdrawn after this beat was planned.
   if (connection.beat_interval_ms == 0) return;
+  // Asked even when the beat is skipped: asking is what pings the loop.
   const uint32_t loop_age_ms = effects_->LoopAgeMs(now_us);
   // A beat behind an unsent beat would only tell the observer later what it does not know now.
   if (connection.beat_end > effects_->WrittenBytes(connection.id)) {
@@ -81,6 +85,7 @@ void ControlPlane::OnEcho(Connection& connection, const FrameView& frame, uint64
 
 void ControlPlane::AskForBeats(Pair& pair) {
   pair.awaits_first_beat = true;
+  // Without a link it is asked as soon as there is one.
   if (Connection* link = LinkOf(pair)) {
     WriteStruct(*link, FrameKind::kWatch, 0, 0, WatchBody{options_.heartbeat.interval_ms});
   }
@@ -93,6 +98,7 @@ void ControlPlane::StopWatching(Pair& pair, uint64_t now_us) {
   }
   pair.watched = false;
   pair.detector.reset();
+  // A later watch starts with a clean slate and a new detector.
   pair.silent = pair.gone = pair.gone_raised = pair.stalled = pair.dial_beside = false;
   deadlines_.Clear({DeadlineKind::kSilence, pair.uid});
   deadlines_.Clear({DeadlineKind::kWatchStart, pair.uid});
@@ -130,7 +136,9 @@ void ControlPlane::OnHeartbeat(Connection& connection, const FrameView& frame, u
   Pair* pair = PairLinkedBy(connection);
   if (pair == nullptr || !pair->watched || !pair->detector.has_value()) return;
   const double now_ms = DetectorMs(now_us);
+  // Before the detector learns of the beat, so that phi and silence are those that the beat ends.
   if (pair->Suspected()) EmitSuspicion(*pair, false, SuspicionCause::kSilence, now_us);
+  // An outage, or the time a dial took, is not the rhythm of the link.
   pair->detector->Heartbeat(now_ms, !pair->Suspected() && !pair->awaits_first_beat);
   pair->silent = pair->gone = pair->awaits_first_beat = false;
   if (pair->dial_beside) {
@@ -175,7 +183,8 @@ void ControlPlane::CheckSilence(Pair& pair, uint64_t now_us) {
   EmitSuspicion(pair, true, SuspicionCause::kSilence, now_us);
   // Healing must not wait for TCP's retransmission timer: a second socket beside the silent one.
   pair.dial_beside = pair.link != 0;
-  if (Target* target = FindTarget(pair.watch_target_id)) Reconsider(*target, DialTime::kUnlessPlanned, now_us);
+  if (Target* target = FindTarget(pair.watch_target_id))
+    Reconsider(*target, DialTime::kUnlessPlanned, now_us);
 }
 
 void ControlPlane::RaiseGone(Pair& pair, uint64_t now_us) {
@@ -195,6 +204,7 @@ void ControlPlane::EmitSuspicion(const Pair& pair, bool suspected, SuspicionCaus
 void ControlPlane::NoteLoopAge(Pair& pair, uint32_t loop_age_ms) {
   pair.loop_age_ms = loop_age_ms;
   const bool stalled = loop_age_ms >= options_.heartbeat.stalled_after_ms;
+  // An edge, and only of peers that are watched; the age itself is always kept for `peers`.
   if (!pair.watched || stalled == pair.stalled) return;
   pair.stalled = stalled;
   Event event{.type = EventType::kStalled, .on = stalled};

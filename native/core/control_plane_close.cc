@@ -5,6 +5,7 @@
 
 namespace skein::core {
 
+// Our side ends once what is queued is written; the peer's side is read to its end, within a bound.
 void ControlPlane::CloseConnection(Connection& connection, Draining draining, uint64_t now_us) {
   if (connection.phase == Phase::kClosing) return;
   connection.phase = Phase::kClosing;
@@ -16,6 +17,7 @@ void ControlPlane::CloseConnection(Connection& connection, Draining draining, ui
   deadlines_.Set({DeadlineKind::kConnection, connection.id}, now_us + drain_us);
 }
 
+// The object lives on until the next input: callers up the stack may still look at it.
 void ControlPlane::DestroyConnection(Connection& connection) {
   const ConnectionId id = connection.id;
   deadlines_.Clear({DeadlineKind::kConnection, id});
@@ -30,6 +32,7 @@ void ControlPlane::SayGoodbye(Connection& connection, GoodbyeReason reason) {
   WriteStruct(connection, FrameKind::kGoodbye, 0, 0, GoodbyeBody{reason});
 }
 
+// Null for a connection that never was the link, or is not any more.
 Pair* ControlPlane::PairLinkedBy(const Connection& connection) {
   Pair* pair = FindPair(connection.peer.uid);
   return pair != nullptr && pair->link == connection.id ? pair : nullptr;
@@ -42,12 +45,14 @@ void ControlPlane::LoseLink(Connection& connection, LinkDownReason reason, DialT
   pair->dial_beside = false;
   pair->unwanted = false;
   const auto advertised = linked_at_.find(pair->peer.address);
+  // Unless a later incarnation advertises the same address by now.
   if (advertised != linked_at_.end() && advertised->second == pair->uid) linked_at_.erase(advertised);
   counters_->Add(Counter::kLinksDown);
   Event event{.type = EventType::kLinkDown, .reason = static_cast<uint8_t>(reason)};
   event.uid = pair->uid;
   event.session = connection.session;
   Emit(event);
+  // A refusal from before this loss says nothing about it: `gone` takes two new ones.
   for (const uint64_t id : TargetsOf(*pair)) {
     Target* target = FindTarget(id);
     target->first_refused_us = 0;
@@ -55,6 +60,8 @@ void ControlPlane::LoseLink(Connection& connection, LinkDownReason reason, DialT
   }
 }
 
+// Ends a connection for what its peer did or said, whatever it was: a link, a dial of ours, a handshake of
+// theirs.
 void ControlPlane::CloseForPeer(Connection& connection, LinkDownReason reason, DialTime dial,
                                 uint64_t now_us) {
   const Uid uid = connection.peer.uid;
@@ -75,8 +82,8 @@ void ControlPlane::BadInput(Connection& connection, BadInputReason reason, uint6
   Event event{.type = EventType::kBadInput, .reason = static_cast<uint8_t>(reason)};
   event.text = connection.remote;
   Emit(event);
-  // A torn frame is what a crash leaves: the kernel's word that the peer may be gone, so it is dialled at once.
-  // Anything else will be sent wrongly again.
+  // A torn frame is what a crash leaves: the kernel's word that the peer may be gone, so it is dialled at
+  // once. Anything else will be sent wrongly again.
   const bool torn = reason == BadInputReason::kTruncatedFrame;
   CloseForPeer(connection, LinkDownReason::kBadInput, torn ? DialTime::kNow : DialTime::kBackoff, now_us);
   connection.draining = Draining::kUnreadable;
@@ -89,7 +96,8 @@ bool ControlPlane::AwaitsReadyFrom(Uid uid) const {
   return false;
 }
 
-// A link that ended with goodbye(superseded) was held for the `ready` of its successor, which will not come now.
+// A link that ended with goodbye(superseded) was held for the `ready` of its successor, which will not come
+// now.
 void ControlPlane::ReleaseHeldLink(Uid uid, uint64_t now_us) {
   const Pair* pair = FindPair(uid);
   Connection* link = pair == nullptr ? nullptr : LinkOf(*pair);
@@ -112,6 +120,7 @@ void ControlPlane::OnEnd(ConnectionId id, EndKind kind, uint64_t now_us) {
   Connection* connection = FindConnection(id);
   if (connection == nullptr) return;
   const Phase phase = connection->phase;
+  // Both sides have ended: this is what the drain waited for.
   if (phase == Phase::kClosing) {
     DestroyConnection(*connection);
     return;
@@ -139,6 +148,7 @@ void ControlPlane::OnEnd(ConnectionId id, EndKind kind, uint64_t now_us) {
 
 void ControlPlane::OnConnectionDeadline(Connection& connection, uint64_t now_us) {
   switch (connection.phase) {
+    // Nothing was sent yet, so nothing can be reset by closing at once.
     case Phase::kConnecting:
       DialFailed(connection, GatedReason::kTimeout, now_us);
       DestroyConnection(connection);
@@ -151,6 +161,7 @@ void ControlPlane::OnConnectionDeadline(Connection& connection, uint64_t now_us)
     case Phase::kAwaitReady:
       BadInput(connection, BadInputReason::kHandshakeTimeout, now_us);
       return;
+    // Held for a successor that never completed.
     case Phase::kComplete:
       LoseLink(connection, LinkDownReason::kSuperseded, DialTime::kNow, now_us);
       DestroyConnection(connection);
@@ -182,6 +193,7 @@ void ControlPlane::Fire(const DeadlineKey& key, uint64_t now_us) {
       if (Pair* pair = FindPair(key.id)) CheckSilence(*pair, now_us);
       return;
     case DeadlineKind::kWatchStart:
+      // No link has come up: from here on its silence counts, as if it had beaten just now.
       if (Pair* pair = FindPair(key.id); pair != nullptr && pair->watched) StartDetector(*pair, now_us);
       return;
   }

@@ -24,8 +24,8 @@ std::optional<Uid> ControlPlane::NeededAt(const Target& target) {
   const auto here = linked_at_.find(target.address);
   if (target.connect) {
     const bool anybody = target.connect_uid == 0;
-    const bool linked = anybody ? here != linked_at_.end() || IsLinked(target.answered_by)
-                                : IsLinked(target.connect_uid);
+    const bool linked =
+        anybody ? here != linked_at_.end() || IsLinked(target.answered_by) : IsLinked(target.connect_uid);
     if (!linked) return target.connect_uid;
   }
   // The highest one watched; none below an incarnation that is linked from this address.
@@ -46,6 +46,7 @@ void ControlPlane::Reconsider(Target& target, DialTime time, uint64_t now_us) {
     if (!target.Wanted()) idle_targets_.push_back(target.id);
     return;
   }
+  // A dial that is planned already stands, whatever else has come to want it.
   if (time != DialTime::kNow && deadlines_.At(key) != kNever) return;
   const uint64_t delay_us = time == DialTime::kBackoff ? BackoffUs(target) : 0;
   PlanDial(target, now_us + delay_us);
@@ -58,6 +59,7 @@ void ControlPlane::PlanDial(Target& target, uint64_t at_us) {
 }
 
 void ControlPlane::StartDial(Target& target, uint64_t now_us) {
+  // Asked again: the wish may have been fulfilled or withdrawn since the dial was planned.
   const std::optional<Uid> needed = NeededAt(target);
   if (closing_ || target.dial != 0 || !needed.has_value()) return;
   if (effects_->InboxFull()) {
@@ -101,6 +103,7 @@ void ControlPlane::OnConnected(ConnectionId id, uint64_t /*now_us*/) {
     return;
   }
   connection->rank = {NextDialNumber(*connection, *target), options_.uid};
+  // Used up even if this dial fails: the next one must be higher.
   if (Pair* pair = FindPair(connection->expected)) {
     pair->dial_highest = std::max(pair->dial_highest, connection->rank.dial);
   }
@@ -132,6 +135,7 @@ void ControlPlane::TargetFailed(Target& target, GatedReason reason, uint64_t now
   if (reason == GatedReason::kRefused) {
     confirm = OnRefusedConnection(target, now_us);
   } else {
+    // A timeout says nothing about the process: two refusals in a row are what counts.
     target.first_refused_us = 0;
     SettleProbes(target, ProbeOutcome::kUnknown);
   }
@@ -152,12 +156,15 @@ void ControlPlane::TargetFailed(Target& target, GatedReason reason, uint64_t now
 // Nobody listens. True when a second refusal is still to confirm it.
 bool ControlPlane::OnRefusedConnection(Target& target, uint64_t now_us) {
   const uint64_t confirm_us = uint64_t{options_.dial.confirm_gone_ms} * 1000;
-  const auto is_confirmed = [&](uint64_t first_us) { return first_us != 0 && now_us - first_us >= confirm_us; };
+  const auto is_confirmed = [&](uint64_t first_us) {
+    return first_us != 0 && now_us - first_us >= confirm_us;
+  };
   const bool confirmed = is_confirmed(target.first_refused_us);
   if (target.first_refused_us == 0) target.first_refused_us = now_us;
   bool owed = false;
   std::vector<PendingProbe> open;
   for (PendingProbe probe : target.probes) {
+    // Heard of before or not: the question was whether it answers here.
     if (is_confirmed(probe.first_refused_us)) {
       EmitProbed(probe.uid, ProbeOutcome::kGone);
       continue;
@@ -169,6 +176,7 @@ bool ControlPlane::OnRefusedConnection(Target& target, uint64_t now_us) {
   target.probes = std::move(open);
   for (const Uid uid : target.watches) {
     Pair* pair = FindPair(uid);
+    // A peer of which nothing was ever heard may simply not have started.
     if (pair == nullptr || !pair->WantsDial() || !pair->Heard() || pair->gone_raised) continue;
     if (confirmed) {
       RaiseGone(*pair, now_us);
@@ -220,15 +228,16 @@ void ControlPlane::Block(Target& target, Uid uid, uint64_t now_us) {
   Reconsider(target, DialTime::kBackoff, now_us);
 }
 
-// Gives up a dial that nobody needs any more. One whose hello is written may only be given up because its wish was
-// withdrawn, never in favour of another socket.
+// Gives up a dial that nobody needs any more. One whose hello is written may only be given up because its
+// wish was withdrawn, never in favour of another socket.
 void ControlPlane::AbandonDial(Target& target, bool withdrawn, uint64_t now_us) {
   Connection* dial = FindConnection(target.dial);
   if (dial == nullptr || NeededAt(target).has_value()) return;
   if (dial->phase != Phase::kConnecting && !withdrawn) return;
   target.dial = 0;
   counters_->Add(Counter::kDialsAbandoned);
-  dial->phase == Phase::kConnecting ? DestroyConnection(*dial) : CloseConnection(*dial, Draining::kDrop, now_us);
+  dial->phase == Phase::kConnecting ? DestroyConnection(*dial)
+                                    : CloseConnection(*dial, Draining::kDrop, now_us);
 }
 
 }  // namespace skein::core

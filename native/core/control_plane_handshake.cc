@@ -15,7 +15,8 @@ PeerIdentity IdentityOf(Hello&& hello) {
   return {hello.uid, std::move(hello.node_id), std::move(hello.advertised), std::move(hello.bind)};
 }
 
-// What a refusal is called when it closes a connection because of its hello; empty when nothing was wrong with it.
+// What a refusal is called when it closes a connection because of its hello; empty when nothing was wrong
+// with it.
 std::optional<BadInputReason> BadInputOf(RefusalReason reason) {
   switch (reason) {
     case RefusalReason::kMalformed:
@@ -50,6 +51,8 @@ QuarantineReason KnownQuarantineReason(uint16_t code) {
 
 }  // namespace
 
+// Those in drain count too, until they are gone: a flood of bad hellos holds no more sockets than one of slow
+// ones.
 ConnectionId ControlPlane::OnAccepted(const std::string& remote, uint64_t now_us) {
   Collect();
   counters_->Add(Counter::kAccepts);
@@ -95,9 +98,11 @@ std::optional<RefusalReason> ControlPlane::WhyRefuse(const Hello& hello) {
   if (hello.cluster != options_.cluster) return RefusalReason::kClusterMismatch;
   if (hello.uid == options_.uid) return RefusalReason::kSameUid;
   if (quarantined_.contains(hello.uid)) return RefusalReason::kQuarantined;
+  // A new link would feed the inbox. The dialler backs off and tries again.
   if (effects_->InboxFull()) return RefusalReason::kBusy;
   const Pair* pair = FindPair(hello.uid);
   const Connection* link = pair == nullptr ? nullptr : LinkOf(*pair);
+  // A dial in flight loses to a completed handshake only, and only from below.
   if (link != nullptr && LinkRank{hello.dial, hello.uid} <= link->rank) return RefusalReason::kSuperseded;
   return std::nullopt;
 }
@@ -117,6 +122,7 @@ void ControlPlane::OnHello(Connection& connection, const FrameView& frame, uint6
   const Endpoint dialed = hello->dialed;
   connection.peer = IdentityOf(std::move(*hello));
   connection.phase = Phase::kAwaitReady;
+  // Remembered only of incarnations that are known: a hello alone must not cost memory.
   if (Pair* pair = FindPair(connection.peer.uid)) {
     pair->dial_highest = std::max(pair->dial_highest, connection.rank.dial);
   }
@@ -133,6 +139,7 @@ void ControlPlane::Refuse(Connection& connection, RefusalReason reason, Uid peer
   if (reason == RefusalReason::kSuperseded) {
     const Pair* pair = FindPair(peer_uid);
     const Connection* link = LinkOf(*pair);
+    // With this the dialler's next attempt is above both.
     body.dial = std::max(pair->dial_highest, link->rank.dial);
   }
   counters_->Add(Counter::kRefusedOut);
@@ -146,6 +153,7 @@ void ControlPlane::Refuse(Connection& connection, RefusalReason reason, Uid peer
 }
 
 std::optional<BadInputReason> ControlPlane::WhyRejectAck(const Connection& connection, const Hello& hello) {
+  // An answer to another hello than ours.
   if (hello.dial != connection.rank.dial) return BadInputReason::kBadHello;
   if (!VersionsOverlap(hello)) return BadInputReason::kVersionUnsupported;
   if (hello.cluster != options_.cluster) return BadInputReason::kClusterMismatch;
@@ -166,6 +174,7 @@ void ControlPlane::OnHelloAck(Connection& connection, const FrameView& frame, ui
   if (quarantined_.contains(uid)) {
     target->dial = 0;
     counters_->Add(Counter::kDialsFailed);
+    // Alive, and none of our business any more; its probes are answered before its address is blocked.
     OnAnswer(*target, uid, now_us);
     BadInput(connection, BadInputReason::kQuarantined, now_us);
     Block(*target, uid, now_us);
@@ -184,6 +193,7 @@ void ControlPlane::OnOtherIncarnation(Connection& connection, Target& target, ui
   event.uid = connection.expected;
   event.address = &target.address;
   event.peer = &connection.peer;
+  // Closed without `ready`: on the other side this link never existed.
   Emit(event);
   CloseConnection(connection, Draining::kDrop, now_us);
   OnAnswer(target, connection.peer.uid, now_us);
@@ -198,6 +208,7 @@ void ControlPlane::OnExpectedAck(Connection& connection, Target& target, uint64_
   const Pair* pair = FindPair(uid);
   const bool healthy = pair != nullptr && pair->link != 0 && !pair->Suspected();
   // A probe asks; it does not replace a link that works.
+  // A dial that has lost to a higher link meanwhile closes without `ready` as well.
   if ((probed && healthy) || !WouldWin(connection)) {
     CloseConnection(connection, Draining::kDrop, now_us);
   } else {
@@ -222,11 +233,13 @@ void ControlPlane::OnRefusal(Connection& connection, const FrameView& frame, uin
     event.address = &target->address;
     Emit(event);
   }
+  // A refusal is an answer: its sender lives at this address, and nobody else does.
   if (body.uid != 0) OnAnswer(*target, body.uid, now_us);
   ActOnRefusal(*target, body, reason, now_us);
 }
 
-void ControlPlane::ActOnRefusal(Target& target, const RefusalBody& body, RefusalReason reason, uint64_t now_us) {
+void ControlPlane::ActOnRefusal(Target& target, const RefusalBody& body, RefusalReason reason,
+                                uint64_t now_us) {
   if (reason == RefusalReason::kSuperseded) return OnSuperseded(target, body, now_us);
   counters_->Add(Counter::kDialsFailed);
   const bool quarantined = reason == RefusalReason::kQuarantined;
@@ -264,18 +277,21 @@ bool ControlPlane::WouldWin(const Connection& connection) {
 void ControlPlane::Complete(Connection& connection, uint64_t now_us) {
   connection.phase = Phase::kComplete;
   deadlines_.Clear({DeadlineKind::kConnection, connection.id});
+  // From here on the pair is remembered: both sides have shown that they speak.
   counters_->Add(Counter::kHandshakesCompleted);
   Pair& pair = EnsurePair(connection.peer.uid);
   pair.dial_highest = std::max(pair.dial_highest, connection.rank.dial);
   Connection* former = LinkOf(pair);
   if (former != nullptr) counters_->Add(Counter::kSuperseded);
   if (!WouldWin(connection)) {
+    // It never was a session here, so what comes on it could overtake; its sender sees a new session.
     SayGoodbye(connection, GoodbyeReason::kSuperseded);
     CloseConnection(connection, Draining::kDrop, now_us);
     return;
   }
   BecomeLink(connection, pair, now_us);
   if (former != nullptr) {
+    // After linkUp: what the former link still delivers carries its own, older session.
     SayGoodbye(*former, GoodbyeReason::kSuperseded);
     CloseConnection(*former, Draining::kDeliver, now_us);
   }
@@ -283,8 +299,10 @@ void ControlPlane::Complete(Connection& connection, uint64_t now_us) {
 
 void ControlPlane::BecomeLink(Connection& connection, Pair& pair, uint64_t now_us) {
   const auto former_address = linked_at_.find(pair.peer.address);
-  if (former_address != linked_at_.end() && former_address->second == pair.uid) linked_at_.erase(former_address);
+  if (former_address != linked_at_.end() && former_address->second == pair.uid)
+    linked_at_.erase(former_address);
   pair.link = connection.id;
+  // As of this hello: an incarnation may advertise another address after it has moved.
   pair.peer = connection.peer;
   pair.dial_beside = false;
   pair.gone_raised = false;
@@ -294,6 +312,7 @@ void ControlPlane::BecomeLink(Connection& connection, Pair& pair, uint64_t now_u
   EmitLinkUp(connection);
   for (const uint64_t id : TargetsOf(pair)) {
     Target* target = FindTarget(id);
+    // Whatever wants this incarnation is content, whichever side has dialled.
     target->attempts = 0;
     target->superseded_retries = 0;
     target->first_refused_us = 0;
@@ -302,6 +321,7 @@ void ControlPlane::BecomeLink(Connection& connection, Pair& pair, uint64_t now_u
     Reconsider(*target, DialTime::kBackoff, now_us);
   }
   if (!pair.watched) return;
+  // On every new session: the peer forgot the request with the socket it came on.
   AskForBeats(pair);
   if (!pair.detector.has_value()) StartDetector(pair, now_us);
 }

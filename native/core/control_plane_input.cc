@@ -34,6 +34,7 @@ void ControlPlane::OnData(ConnectionId id, Bytes bytes, uint64_t now_us) {
   while ((connection = FindConnection(id)) != nullptr) {
     const bool closing = connection->phase == Phase::kClosing;
     if (closing && connection->draining == Draining::kUnreadable) return;
+    // What never became a link gets the bound for strangers, in drain too.
     const bool early = connection->session == 0;
     FrameView frame;
     switch (connection->reader.Next(early ? limits::kHelloFrameBytesMax : limits::kControlFrameBytesMax,
@@ -46,6 +47,7 @@ void ControlPlane::OnData(ConnectionId id, Bytes bytes, uint64_t now_us) {
       case FrameReader::Status::kTooShort:
         BadInput(*connection, BadInputReason::kFrameTooShort, now_us);
         return;
+      // The handler may close or destroy the connection; it is looked up again for the next frame.
       case FrameReader::Status::kFrame:
         counters_->Add(Counter::kFramesIn);
         if (AdmitFrame(*connection, frame, now_us)) HandleFrame(*connection, frame, now_us);
@@ -119,6 +121,7 @@ void ControlPlane::HandleLinkFrame(Connection& connection, const FrameView& fram
 }
 
 void ControlPlane::OnMessage(Connection& connection, const FrameView& frame, uint64_t now_us) {
+  // Nothing is dropped silently; and what a quarantined incarnation still says has a counter of its own.
   if (connection.phase == Phase::kClosing && connection.draining == Draining::kDrop) {
     const bool quarantined = quarantined_.contains(connection.peer.uid);
     counters_->Add(quarantined ? Counter::kQuarantinedFramesDropped : Counter::kMessagesDropped);
@@ -143,10 +146,13 @@ void ControlPlane::OnMessage(Connection& connection, const FrameView& frame, uin
 void ControlPlane::OnGoodbye(Connection& connection, const FrameView& frame, uint64_t now_us) {
   GoodbyeBody body;
   if (!frame.Read(&body)) return BadInput(connection, BadInputReason::kFrameTooShort, now_us);
+  // The better socket is on its way. Until it is complete here, this one stays the link, for sending.
   if (body.reason == GoodbyeReason::kSuperseded && connection.phase == Phase::kComplete) {
     connection.peer_superseded = true;
     return;
   }
+  // A process that shuts down is asked at once, so that its end is noticed; one that does not want us is not
+  // pressed.
   const DialTime dial = body.reason == GoodbyeReason::kShutdown ? DialTime::kNow : DialTime::kBackoff;
   CloseForPeer(connection, LinkDownReason::kGoodbye, dial, now_us);
 }

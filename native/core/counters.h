@@ -1,5 +1,5 @@
-// Counters of one transport. Written by the control thread (and, for refused sends, by the JavaScript thread),
-// read by JavaScript at any time: hence relaxed atomics, which cost what plain additions cost.
+// Counters of one transport. Written by the control thread (and, for refused sends, by the JavaScript
+// thread), read by JavaScript at any time: hence relaxed atomics, which cost what plain additions cost.
 #pragma once
 
 #include <array>
@@ -11,41 +11,41 @@
 namespace skein::core {
 
 // Name in `counters()` and field here.
-#define SKEIN_COUNTERS(X)                                                                         \
-  X(framesIn, kFramesIn)                                                                          \
-  X(framesOut, kFramesOut)                                                                        \
-  X(bytesIn, kBytesIn)                                                                            \
-  X(bytesOut, kBytesOut)                                                                          \
-  X(beatsIn, kBeatsIn)                                                                            \
-  X(beatsOut, kBeatsOut)                                                                          \
-  X(beatsSkipped, kBeatsSkipped)                                                                  \
-  X(echoesIn, kEchoesIn)                                                                          \
-  X(echoesOut, kEchoesOut)                                                                        \
-  X(echoesSkipped, kEchoesSkipped)                                                                \
-  X(dials, kDials)                                                                                \
-  X(dialsFailed, kDialsFailed)                                                                    \
-  X(dialsAbandoned, kDialsAbandoned)                                                              \
-  X(accepts, kAccepts)                                                                            \
-  X(handshakesCompleted, kHandshakesCompleted)                                                    \
-  X(linksUp, kLinksUp)                                                                            \
-  X(linksDown, kLinksDown)                                                                        \
-  X(superseded, kSuperseded)                                                                      \
-  X(refusedOut, kRefusedOut)                                                                      \
-  X(refusedIn, kRefusedIn)                                                                        \
-  X(messagesIn, kMessagesIn)                                                                      \
-  X(messagesOut, kMessagesOut)                                                                    \
-  X(messagesDropped, kMessagesDropped)     /* came on a connection that is no link any more */    \
-  X(messagesLost, kMessagesLost)           /* accepted by send, then the link fell */             \
-  X(sendNoLink, kSendNoLink)                                                                      \
-  X(sendOutboxFull, kSendOutboxFull)                                                              \
-  X(inboxFull, kInboxFull)                 /* links closed because JavaScript did not drain */    \
-  X(eventsDropped, kEventsDropped)         /* informational events while the inbox was full */    \
-  X(wantedRefused, kWantedRefused)         /* no address to dial, or too many wanted */           \
-  X(selfPauses, kSelfPauses)                                                                      \
-  X(selfPausedMs, kSelfPausedMs)                                                                  \
-  X(quarantinedFramesDropped, kQuarantinedFramesDropped)                                          \
-  X(quarantinedForgotten, kQuarantinedForgotten)                                                  \
-  X(wakeups, kWakeups)                     /* of the JavaScript loop, coalesced */
+#define SKEIN_COUNTERS(X)                                                                  \
+  X(framesIn, kFramesIn)                                                                   \
+  X(framesOut, kFramesOut)                                                                 \
+  X(bytesIn, kBytesIn)                                                                     \
+  X(bytesOut, kBytesOut)                                                                   \
+  X(beatsIn, kBeatsIn)                                                                     \
+  X(beatsOut, kBeatsOut)                                                                   \
+  X(beatsSkipped, kBeatsSkipped)                                                           \
+  X(echoesIn, kEchoesIn)                                                                   \
+  X(echoesOut, kEchoesOut)                                                                 \
+  X(echoesSkipped, kEchoesSkipped)                                                         \
+  X(dials, kDials)                                                                         \
+  X(dialsFailed, kDialsFailed)                                                             \
+  X(dialsAbandoned, kDialsAbandoned)                                                       \
+  X(accepts, kAccepts)                                                                     \
+  X(handshakesCompleted, kHandshakesCompleted)                                             \
+  X(linksUp, kLinksUp)                                                                     \
+  X(linksDown, kLinksDown)                                                                 \
+  X(superseded, kSuperseded)                                                               \
+  X(refusedOut, kRefusedOut)                                                               \
+  X(refusedIn, kRefusedIn)                                                                 \
+  X(messagesIn, kMessagesIn)                                                               \
+  X(messagesOut, kMessagesOut)                                                             \
+  X(messagesDropped, kMessagesDropped) /* came on a connection that is no link any more */ \
+  X(messagesLost, kMessagesLost)       /* accepted by send, then the link fell */          \
+  X(sendNoLink, kSendNoLink)                                                               \
+  X(sendOutboxFull, kSendOutboxFull)                                                       \
+  X(inboxFull, kInboxFull)         /* links closed because JavaScript did not drain */     \
+  X(eventsDropped, kEventsDropped) /* informational events while the inbox was full */     \
+  X(wantedRefused, kWantedRefused) /* no address to dial, or too many wanted */            \
+  X(selfPauses, kSelfPauses)                                                               \
+  X(selfPausedMs, kSelfPausedMs)                                                           \
+  X(quarantinedFramesDropped, kQuarantinedFramesDropped)                                   \
+  X(quarantinedForgotten, kQuarantinedForgotten)                                           \
+  X(wakeups, kWakeups) /* of the JavaScript loop, coalesced */
 
 enum class Counter : uint8_t {
 #define X(name, field) field,

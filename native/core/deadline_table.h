@@ -1,4 +1,5 @@
-// One table of deadlines instead of one timer per peer: the next one is a lookup, and nothing needs cancelling.
+// One table of deadlines instead of one timer per peer: the next one is a lookup, and nothing needs
+// cancelling.
 #pragma once
 
 #include <cstdint>

@@ -7,10 +7,9 @@ namespace skein::core {
 
 const char* NameOf(BadInputReason reason) {
   static constexpr std::array<const char*, kBadInputReasons> kNames = {
-      "frameTooLarge",    "frameTooShort",  "badCrc",           "badMagic",
-      "badHello",         "unknownKind",    "unexpectedFrame",  "truncatedFrame",
-      "handshakeTimeout", "clusterMismatch", "versionUnsupported", "quarantined",
-      "sameUid",          "tooManyConnections",
+      "frameTooLarge",      "frameTooShort",   "badCrc",         "badMagic",           "badHello",
+      "unknownKind",        "unexpectedFrame", "truncatedFrame", "handshakeTimeout",   "clusterMismatch",
+      "versionUnsupported", "quarantined",     "sameUid",        "tooManyConnections",
   };
   return kNames[static_cast<size_t>(reason)];
 }

@@ -1,5 +1,6 @@
 // What a control plane tells the layer above, with the names of `src/transport/transport.ts`. The order of
-// every enum is the code that crosses to JavaScript; `src/transport/native/event-codes.ts` lists the same order.
+// every enum is the code that crosses to JavaScript; `src/transport/native/event-codes.ts` lists the same
+// order.
 #pragma once
 
 #include <cstdint>
@@ -89,7 +90,7 @@ struct Event {
   uint32_t session = 0;
   uint32_t attempts = 0;
   double phi = 0;
-  double ms = 0;  // silentMs, loopAgeMs, retryInMs, gapMs
+  double ms = 0;                // silentMs, loopAgeMs, retryInMs, gapMs
   ConnectionId connection = 0;  // of linkUp
   const Endpoint* address = nullptr;
   const PeerIdentity* peer = nullptr;

@@ -14,6 +14,7 @@ constexpr size_t kCrcBytes = sizeof(uint32_t);
 FrameView ViewOf(Bytes content) { return {Load<FrameHeader>(content.data()), content}; }
 
 FrameReader::Status CheckLength(uint32_t length, uint32_t length_max) {
+  // Before anything is kept of the frame.
   if (length > length_max) return FrameReader::Status::kTooLarge;
   if (length < kHeaderBytes) return FrameReader::Status::kTooShort;
   return FrameReader::Status::kFrame;
@@ -54,6 +55,7 @@ FrameReader::Status FrameReader::Next(uint32_t length_max, FrameView* frame) {
       return Status::kFrame;
     }
   }
+  // The rest of the input is less than a frame: all that is ever copied of small ones.
   partial_.assign(input_.begin(), input_.end());
   input_ = {};
   return Status::kNeedMore;
@@ -72,6 +74,7 @@ FrameReader::Status FrameReader::NextFromPartial(uint32_t length_max, FrameView*
 
 bool FrameReader::FillPartial(size_t size) {
   if (partial_.size() >= size) return true;
+  // No reservation by the claimed length: memory follows what has arrived.
   const size_t taken = std::min(size - partial_.size(), input_.size());
   partial_.insert(partial_.end(), input_.begin(), input_.begin() + static_cast<ptrdiff_t>(taken));
   input_ = input_.subspan(taken);

@@ -15,6 +15,7 @@ uint8_t* Put(uint8_t* to, std::string_view text) {
 
 // Takes `length` bytes off the front of `rest` as text; false when they are missing, too many or not UTF-8.
 bool TakeText(Bytes* rest, uint16_t length, uint32_t bytes_max, std::string* text) {
+  // The text itself is looked at only after its length was found to lie inside the body.
   if (length > bytes_max || rest->size() < length) return false;
   const Bytes taken = rest->first(length);
   if (!IsUtf8(taken)) return false;

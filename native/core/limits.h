@@ -25,7 +25,7 @@ inline constexpr uint16_t kProtocolVersionMin = 1;
 inline constexpr uint16_t kProtocolVersionMax = 1;
 
 // Pace.
-inline constexpr uint32_t kTickMs = 100;           // the timekeeping loop turns at least this often
+inline constexpr uint32_t kTickMs = 100;            // the timekeeping loop turns at least this often
 inline constexpr uint32_t kBeatIntervalMinMs = 20;  // whatever an observer asks for
 inline constexpr uint32_t kLoopPingMinMs = 50;      // at most one ping to a JavaScript loop in this time
 inline constexpr uint32_t kBackoffFloorMs = 10;     // full jitter never dials sooner
@@ -39,12 +39,12 @@ inline constexpr uint32_t kPairsMax = 8192;
 
 // Memory.
 inline constexpr uint32_t kReceiveBufferBytes = 64 * 1024;
-inline constexpr uint32_t kPartialFrameKeptBytesMax = 64 * 1024;   // capacity kept after a large frame
-inline constexpr uint32_t kWriteChunkBytes = 256 * 1024;           // one write given to the kernel
+inline constexpr uint32_t kPartialFrameKeptBytesMax = 64 * 1024;  // capacity kept after a large frame
+inline constexpr uint32_t kWriteChunkBytes = 256 * 1024;          // one write given to the kernel
 inline constexpr uint32_t kRingBytesMin = 64 * 1024;
 inline constexpr uint32_t kRingBytesMax = 16 * 1024 * 1024;
 inline constexpr uint32_t kInboxBytesMax = 64 * 1024 * 1024;
-inline constexpr uint32_t kResolvedAddressesMax = 4;               // tried in turn for one name
+inline constexpr uint32_t kResolvedAddressesMax = 4;  // tried in turn for one name
 inline constexpr int kListenBacklog = 511;
 
 }  // namespace skein::core::limits

@@ -18,12 +18,12 @@
 namespace skein::core {
 
 enum class Phase : uint8_t {
-  kConnecting,   // dialled: connect is pending
-  kHelloSent,    // dialled: waits for helloAck or refusal
-  kAwaitHello,   // accepted: nothing heard yet
-  kAwaitReady,   // accepted: helloAck written
-  kComplete,     // handshake done on our side; the pair's link unless superseded
-  kClosing,      // our side is shut down, reading to EOF
+  kConnecting,  // dialled: connect is pending
+  kHelloSent,   // dialled: waits for helloAck or refusal
+  kAwaitHello,  // accepted: nothing heard yet
+  kAwaitReady,  // accepted: helloAck written
+  kComplete,    // handshake done on our side; the pair's link unless superseded
+  kClosing,     // our side is shut down, reading to EOF
 };
 
 // What still counts of what arrives on a closing connection.
@@ -85,15 +85,15 @@ struct Pair {
   bool watched = false;
   uint64_t watch_target_id = 0;
   std::optional<PhiAccrual> detector;
-  bool silent = false;         // suspicion(silence) raised and not yet withdrawn
-  bool gone = false;           // suspicion(gone) raised and not yet withdrawn
-  bool gone_raised = false;    // since the link was last complete
+  bool silent = false;            // suspicion(silence) raised and not yet withdrawn
+  bool gone = false;              // suspicion(gone) raised and not yet withdrawn
+  bool gone_raised = false;       // since the link was last complete
   bool awaits_first_beat = true;  // of the session: the interval it ends measures the dial
-  bool dial_beside = false;    // silent on a link that still stands: a second socket is wanted
+  bool dial_beside = false;       // silent on a link that still stands: a second socket is wanted
   bool stalled = false;
   uint32_t loop_age_ms = 0;
   double rtt_ms = std::nan("");
-  uint64_t last_use = 0;       // order in which idle pairs are forgotten
+  uint64_t last_use = 0;  // order in which idle pairs are forgotten
 
   bool Suspected() const { return silent || gone; }
   // Whether a dial to its address would serve a watch on it.

@@ -1,5 +1,6 @@
-// With y = (elapsed - mean) / deviation and s = y (1.5976 + 0.070566 y^2) the tail is e^-s / (1 + e^-s), so phi is
-// log10(1 + e^s). Computed as (max(s, 0) + log1p(e^-|s|)) / ln 10 it neither overflows nor loses the far tail.
+// With y = (elapsed - mean) / deviation and s = y (1.5976 + 0.070566 y^2) the tail is e^-s / (1 + e^-s), so
+// phi is log10(1 + e^s). Computed as (max(s, 0) + log1p(e^-|s|)) / ln 10 it neither overflows nor loses the
+// far tail.
 #include "phi_accrual.h"
 
 #include <algorithm>

@@ -1,6 +1,7 @@
-// Phi accrual failure detector (Hayashibara et al.) in the form that Akka made common: arrivals taken as normal,
-// the normal tail by its logistic approximation, mean shifted by an acceptable pause, deviation floored. Pure: time is an
-// argument, in milliseconds on a monotonic clock of the caller's. The TypeScript twin is `src/detectors/phi-akka.ts`.
+// Phi accrual failure detector (Hayashibara et al.) in the form that Akka made common: arrivals taken as
+// normal, the normal tail by its logistic approximation, mean shifted by an acceptable pause, deviation
+// floored. Pure: time is an argument, in milliseconds on a monotonic clock of the caller's. The TypeScript
+// twin is `src/detectors/phi-akka.ts`.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,8 @@ struct PhiOptions {
   uint32_t window_size = 200;
 };
 
-// The last inter-arrival times. O(1) a sample: running sums, rebuilt once a revolution so that rounding cannot pile up.
+// The last inter-arrival times. O(1) a sample: running sums, rebuilt once a revolution so that rounding
+// cannot pile up.
 class ArrivalWindow {
  public:
   explicit ArrivalWindow(uint32_t size);
@@ -41,8 +43,8 @@ class PhiAccrual {
  public:
   explicit PhiAccrual(const PhiOptions& options);
 
-  // A beat arrived. With `learn` false the interval that it ends is not learnt: it was an outage or a change of
-  // sockets, not the rhythm of the link.
+  // A beat arrived. With `learn` false the interval that it ends is not learnt: it was an outage or a change
+  // of sockets, not the rhythm of the link.
   void Heartbeat(double now_ms, bool learn = true);
 
   // Suspicion level, 0 before the first beat; finite for any finite silence.

@@ -42,6 +42,7 @@ struct ControlThread::Exit {
 };
 
 ControlThread* ControlThread::Acquire() {
+  // A thread that is being joined holds the lock, so that there are never two.
   const std::lock_guard<std::mutex> lock(RegistryMutex());
   if (g_references == 0) {
     auto* thread = new ControlThread;
@@ -68,7 +69,8 @@ bool ControlThread::Start() {
   uv_timer_init(&loop_, &timer_);
   uv_prepare_init(&loop_, &prepare_);
   timer_.data = prepare_.data = wake_.data = this;
-  int status = uv_async_init(&loop_, &wake_, [](uv_async_t* h) { static_cast<ControlThread*>(h->data)->OnWake(); });
+  int status =
+      uv_async_init(&loop_, &wake_, [](uv_async_t* h) { static_cast<ControlThread*>(h->data)->OnWake(); });
   if (status == 0) {
     uv_prepare_start(&prepare_, [](uv_prepare_t* h) { static_cast<ControlThread*>(h->data)->OnPrepare(); });
     // Signals are the main thread's business.
@@ -108,6 +110,7 @@ void ControlThread::StopAndJoin() {
     const std::lock_guard<std::mutex> lock(mutex_);
     stopping_ = true;
   }
+  // The thread may delete this object as soon as it is orphaned, so that nothing of it is touched after.
   Wake();
   const std::shared_ptr<Exit> exit = exit_;
   std::unique_lock<std::mutex> lock(exit->mutex);
@@ -136,6 +139,7 @@ void ControlThread::Call(const std::function<void()>& task) {
       done_changed.notify_one();
     });
   }
+  // The control thread never waits for JavaScript, so that this cannot deadlock.
   Wake();
   std::unique_lock<std::mutex> lock(done_mutex);
   done_changed.wait(lock, [&] { return done; });
@@ -170,7 +174,9 @@ void ControlThread::RunTasks() {
     tasks.swap(tasks_);
     stopping = stopping_;
   }
+  // Outside of the lock: a task may take long, and posting must not.
   for (const auto& task : tasks) task();
+  // With its handles closed the loop ends once the last lookup has.
   if (!stopping || uv_is_closing(reinterpret_cast<uv_handle_t*>(&wake_)) != 0) return;
   CloseHandle(&wake_);
   CloseHandle(&timer_);
@@ -191,14 +197,17 @@ void ControlThread::OnPrepare() {
     next_us = std::min(next_us, host->NextDeadline());
   }
   const bool soon = turns_before_deadlines_ > 0 || next_us <= now_us;
+  // libuv counts from the time it last looked at the clock, which may be a long callback ago.
   uv_update_time(&loop_);
   // Rounded up to libuv's milliseconds; one that still comes early finds nothing due and is armed again.
   const uint64_t timeout_ms = soon ? 0 : (next_us - now_us + 999) / 1000;
-  uv_timer_start(&timer_, [](uv_timer_t* h) { static_cast<ControlThread*>(h->data)->OnTimer(); }, timeout_ms, 0);
+  uv_timer_start(
+      &timer_, [](uv_timer_t* h) { static_cast<ControlThread*>(h->data)->OnTimer(); }, timeout_ms, 0);
 }
 
 void ControlThread::OnTimer() {
   const uint64_t now_us = Now();
+  // Armed again at once by the next prepare; in between the sockets are read.
   if (turns_before_deadlines_ > 0) {
     --turns_before_deadlines_;
     return;

@@ -1,6 +1,6 @@
-// The control thread: one per process, with a libuv loop of its own, shared by the transports of all JavaScript
-// threads. Started with the first transport, joined with the last. It keeps time whatever JavaScript does, turns at
-// least every kTickMs, and measures its own pauses by how late it is.
+// The control thread: one per process, with a libuv loop of its own, shared by the transports of all
+// JavaScript threads. Started with the first transport, joined with the last. It keeps time whatever
+// JavaScript does, turns at least every kTickMs, and measures its own pauses by how late it is.
 #pragma once
 
 #include <uv.h>
@@ -22,8 +22,8 @@ class ControlThread {
  public:
   // Counted. Null when the loop or the thread cannot be made. From any JavaScript thread.
   static ControlThread* Acquire();
-  // With the last release the thread ends and is joined. One that still waits for a name server is left to end by
-  // itself, for libuv's thread pool cannot be interrupted. Never from the control thread itself.
+  // With the last release the thread ends and is joined. One that still waits for a name server is left to
+  // end by itself, for libuv's thread pool cannot be interrupted. Never from the control thread itself.
   static void Release();
 
   // --- from any JavaScript thread
@@ -36,8 +36,8 @@ class ControlThread {
   void Detach(const NodeHost* host);
   uv_loop_t* Loop() { return &loop_; }
   uv_buf_t ReceiveBuffer();
-  // The time in microseconds. Every callback of the loop begins here, so that a pause is known before the input
-  // that waited for us is looked at.
+  // The time in microseconds. Every callback of the loop begins here, so that a pause is known before the
+  // input that waited for us is looked at.
   uint64_t Now();
   // The same clock without our own pauses.
   uint64_t AwakeUs(uint64_t now_us) const { return now_us - paused_us_; }

@@ -1,5 +1,5 @@
-// The ring and its overflow. Records never wrap: one that does not fit before the end starts over at offset 0,
-// behind a zero length that tells the reader to do the same.
+// The ring and its overflow. Records never wrap: one that does not fit before the end starts over at offset
+// 0, behind a zero length that tells the reader to do the same.
 #include "event_ring.h"
 
 #include <algorithm>
@@ -32,7 +32,10 @@ bool EventRing::Put(const core::Event& event) {
     PutRecord(record, {});
     return true;
   }
+  // All of a message or nothing: half of one would block the assembly for ever.
   const uint64_t spilled_bytes = overflow_bytes_.load(std::memory_order_relaxed);
+  // Only messages are bounded here. What else there is follows from links, which are refused while this is
+  // full.
   if (spilled_bytes + event.bytes.size() > core::limits::kInboxBytesMax) return false;
   const size_t chunk_max = capacity_ / 4 - sizeof(MessageRecord);
   size_t offset = 0;
@@ -63,6 +66,7 @@ void EventRing::PutRecord(core::Bytes head, core::Bytes tail) {
 bool EventRing::WriteToRing(core::Bytes head, core::Bytes tail) {
   const uint32_t size = PaddedTo8(head.size() + tail.size());
   uint64_t position = head_.load(std::memory_order_relaxed);
+  // Positions only ever grow; 2^64 bytes are not reached.
   const uint64_t room = capacity_ - (position - tail_.load(std::memory_order_acquire));
   const auto offset = static_cast<uint32_t>(position & (capacity_ - 1));
   const uint32_t before_end = capacity_ - offset;
@@ -94,10 +98,13 @@ void EventRing::Refill() {
   for (;;) {
     while (!refill_.empty()) {
       const Record& record = refill_.front();
+      // The ring is full again; the next Consume goes on from here.
       if (!WriteToRing(record, {})) return;
       overflow_bytes_.fetch_sub(record.size(), std::memory_order_relaxed);
       refill_.pop_front();
     }
+    // Under the lock: the producer either sees the flag cleared, or has put its record where this loop finds
+    // it.
     const std::lock_guard<std::mutex> lock(mutex_);
     if (overflow_.empty()) {
       spilled_.store(false, std::memory_order_release);

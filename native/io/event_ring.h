@@ -1,6 +1,7 @@
-// Events on their way to JavaScript: a ring in memory that JavaScript allocated, and a bounded overflow behind
-// it. One producer (the control thread), one consumer (the JavaScript thread). While something has spilled, the
-// consumer is the only one who writes to the ring, refilling it; so neither ever waits for the other's copying.
+// Events on their way to JavaScript: a ring in memory that JavaScript allocated, and a bounded overflow
+// behind it. One producer (the control thread), one consumer (the JavaScript thread). While something has
+// spilled, the consumer is the only one who writes to the ring, refilling it; so neither ever waits for the
+// other's copying.
 #pragma once
 
 #include <atomic>

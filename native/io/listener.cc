@@ -77,8 +77,9 @@ void NodeHost::ListenOn(const sockaddr_storage& address) {
     return;
   }
   const uint16_t port = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6*>(&bound)->sin6_port
-                                                         : reinterpret_cast<sockaddr_in*>(&bound)->sin_port);
+                                                          : reinterpret_cast<sockaddr_in*>(&bound)->sin_port);
   core::ControlPlaneOptions plane = options_.plane;
+  // The address, not the name: two nodes must agree on what is the same address.
   char host[INET6_ADDRSTRLEN] = "";
   if (uv_ip_name(reinterpret_cast<sockaddr*>(&bound), host, sizeof(host)) == 0) plane.bind.host = host;
   plane.bind.port = port;
@@ -102,10 +103,12 @@ void NodeHost::StartFailed(int status, const char* what) {
 void NodeHost::OnConnection(int status) {
   const uint64_t now_us = thread_->Now();
   if (status != 0 || plane_ == nullptr) return;
+  // Accepted even when it will be refused: a backlog that nobody empties would refuse everybody.
   auto socket = std::make_unique<Socket>(thread_->Loop(), this, 0);
   std::string remote = "?";
   if (socket->Accept(reinterpret_cast<uv_stream_t*>(&listener_->tcp), &remote) != 0) return;
   const core::ConnectionId id = plane_->OnAccepted(remote, now_us);
+  // Too many handshakes: the socket closes with this scope.
   if (id == 0) return;
   socket->SetId(id);
   sockets_[id] = std::move(socket);

@@ -1,4 +1,5 @@
-// Commands from JavaScript, effects of the control plane, and the life of one transport on the control thread.
+// Commands from JavaScript, effects of the control plane, and the life of one transport on the control
+// thread.
 #include "node_host.h"
 
 #include <utility>
@@ -25,6 +26,7 @@ void NodeHost::Enqueue(Command command) {
 }
 
 void NodeHost::Start() {
+  // Attached before the first command, so that a wake-up finds it.
   thread_->Call([this] { thread_->Attach(shared_from_this()); });
   Enqueue({.kind = CommandKind::kStart});
 }
@@ -38,6 +40,8 @@ void NodeHost::Disconnect(const core::Endpoint& address) {
 }
 
 SendResult NodeHost::Send(core::Uid uid, core::Bytes bytes) {
+  // Judged and queued under one lock, so that what is answered is what happens: a link that is known here
+  // takes the message, and its bytes count from now on.
   const uint64_t size = core::kOverheadBytes + bytes.size();
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -72,6 +76,7 @@ void NodeHost::Probe(core::Uid uid, const core::Endpoint& address) {
 
 void NodeHost::Quarantine(core::Uid uid, core::QuarantineReason reason) {
   {
+    // Nothing is sent to it from this call on, whenever the control thread hears of it.
     const std::lock_guard<std::mutex> lock(mutex_);
     gates_.erase(uid);
   }
@@ -88,6 +93,7 @@ void NodeHost::Close() {
 
 void NodeHost::Abandon() {
   thread_->Call([this] {
+    // No goodbye: the ring and the JavaScript loop are about to go, and what is not said now cannot be said.
     finished_ = true;
     CloseListener();
     sockets_.clear();
@@ -121,6 +127,7 @@ void NodeHost::RunCommands(uint64_t now_us) {
   std::vector<Command> commands;
   {
     const std::lock_guard<std::mutex> lock(mutex_);
+    // Run outside of the lock, so that `send` never waits for the control plane.
     commands.swap(commands_);
   }
   for (Command& command : commands) {
@@ -187,6 +194,7 @@ void NodeHost::OnDeadline(uint64_t now_us) {
 }
 
 void NodeHost::Settle(uint64_t now_us) {
+  // Reported here and not from within Dial, which the control plane has called.
   for (const auto& [id, reason] : std::exchange(failed_connects_, {})) {
     plane_->OnConnectFailed(id, reason, now_us);
   }
@@ -195,12 +203,14 @@ void NodeHost::Settle(uint64_t now_us) {
   }
   MaybeFinish();
   if (!std::exchange(wake_wanted_, false)) return;
+  // One wake-up for everything that JavaScript has not looked at yet.
   if (wake_pending_.exchange(true, std::memory_order_acq_rel)) return;
   counters_.Add(core::Counter::kWakeups);
   js_loop_->Wake();
 }
 
 void NodeHost::MaybeFinish() {
+  // Closed means that every socket is: after that the address can be listened on again.
   if (!closing_ || finished_ || resolve_ != nullptr) return;
   if (plane_ != nullptr && !(plane_->Drained() && sockets_.empty())) return;
   finished_ = true;
@@ -239,6 +249,7 @@ void NodeHost::Shutdown(core::ConnectionId id) {
 void NodeHost::Destroy(core::ConnectionId id) { sockets_.erase(id); }
 
 bool NodeHost::Emit(const core::Event& event) {
+  // Before JavaScript hears of it: whoever reacts to linkUp by sending finds the link.
   if (event.type == core::EventType::kLinkUp) OpenGate(event);
   if (event.type == core::EventType::kLinkDown) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -252,6 +263,8 @@ bool NodeHost::Emit(const core::Event& event) {
 
 void NodeHost::OpenGate(const core::Event& link_up) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  // A socket that replaces another goes on with its gate: what the former still holds counts until it is
+  // written.
   std::shared_ptr<Gate>& gate = gates_[link_up.uid];
   if (gate == nullptr) gate = std::make_shared<Gate>();
   if (Socket* socket = FindSocket(link_up.connection)) socket->AttachGate(gate);

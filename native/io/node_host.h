@@ -1,6 +1,6 @@
-// One transport on the control thread: gives its control plane sockets, time and a way to JavaScript. The upper half
-// is called from the transport's JavaScript thread, the lower half from the control thread; they meet in a
-// command queue, in the gates that bound what JavaScript may queue, and in the event ring.
+// One transport on the control thread: gives its control plane sockets, time and a way to JavaScript. The
+// upper half is called from the transport's JavaScript thread, the lower half from the control thread; they
+// meet in a command queue, in the gates that bound what JavaScript may queue, and in the event ring.
 #pragma once
 
 #include <atomic>
@@ -32,7 +32,9 @@ struct HostPeer {
   uint64_t outbox_bytes = 0;
 };
 
-class NodeHost final : public core::Effects, public SocketOwner, public std::enable_shared_from_this<NodeHost> {
+class NodeHost final : public core::Effects,
+                       public SocketOwner,
+                       public std::enable_shared_from_this<NodeHost> {
  public:
   // `ring` is `ring_bytes` long, a power of two, and outlives the call of Abandon or the kClosed event.
   NodeHost(NodeOptions options, ControlThread* thread, JsLoop* js_loop, uint8_t* ring, uint32_t ring_bytes);
@@ -130,7 +132,7 @@ class NodeHost final : public core::Effects, public SocketOwner, public std::ena
   std::atomic<bool> wake_pending_{false};
 
   std::mutex mutex_;
-  std::vector<Command> commands_;                    // guarded by mutex_
+  std::vector<Command> commands_;  // guarded by mutex_
   // What JavaScript may send to, as of the last link event.
   std::unordered_map<core::Uid, std::shared_ptr<Gate>> gates_;  // guarded by mutex_
   std::atomic<bool> has_commands_{false};

@@ -1,5 +1,5 @@
-// libuv's TCP handle behind Socket. The handle outlives the Socket until libuv has closed it; the pointer back is
-// cleared first, so that no callback ever reaches a dead Socket.
+// libuv's TCP handle behind Socket. The handle outlives the Socket until libuv has closed it; the pointer
+// back is cleared first, so that no callback ever reaches a dead Socket.
 #include "socket.h"
 
 #include <algorithm>
@@ -76,6 +76,7 @@ Socket::Socket(uv_loop_t* loop, SocketOwner* owner, core::ConnectionId id)
 Socket::~Socket() {
   if (resolve_ != nullptr) {
     resolve_->socket = nullptr;
+    // A lookup that runs already ends by itself, and finds nobody.
     uv_cancel(reinterpret_cast<uv_req_t*>(&resolve_->request));
   }
   CloseHandle();
@@ -94,6 +95,7 @@ void Socket::OpenHandle() {
 void Socket::CloseHandle() {
   open_ = false;
   if (handle_ == nullptr) return;
+  // Requests in flight are cancelled by the close and answer to the handle only.
   handle_->socket = nullptr;
   uv_close(reinterpret_cast<uv_handle_t*>(&handle_->tcp),
            [](uv_handle_t* handle) { delete static_cast<Handle*>(handle->data); });
@@ -102,6 +104,7 @@ void Socket::CloseHandle() {
 
 void Socket::Connect(const core::Endpoint& to) {
   sockaddr_storage literal{};
+  // Literals never reach the resolver's threads.
   if (ParseLiteral(to, &literal)) {
     candidates_.push_back(literal);
     ConnectNext();
@@ -147,14 +150,16 @@ void Socket::ConnectNext() {
   }
   const sockaddr_storage address = candidates_.back();
   candidates_.pop_back();
+  // A handle whose connect has failed cannot connect again.
   CloseHandle();
   OpenHandle();
-  const int status = uv_tcp_connect(&handle_->connect, &handle_->tcp,
-                                    reinterpret_cast<const sockaddr*>(&address),
-                                    [](uv_connect_t* request, int connected) {
-                                      Socket* self = Handle::Of(request->handle)->socket;
-                                      if (self != nullptr) self->OnConnectStatus(connected);
-                                    });
+  const int status =
+      uv_tcp_connect(&handle_->connect, &handle_->tcp, reinterpret_cast<const sockaddr*>(&address),
+                     [](uv_connect_t* request, int connected) {
+                       Socket* self = Handle::Of(request->handle)->socket;
+                       if (self != nullptr) self->OnConnectStatus(connected);
+                     });
+  // Failed before it began; the owner acts on it only after this call.
   if (status != 0) OnConnectStatus(status);
 }
 
@@ -204,7 +209,9 @@ void Socket::StartReading() {
 }
 
 uint64_t Socket::QueuedBytes() const {
-  const size_t in_flight = handle_ == nullptr || !writing_ ? 0 : uv_stream_get_write_queue_size(handle_->Stream());
+  // libuv counts down the chunk it holds, so that a half-written one is half unwritten.
+  const size_t in_flight =
+      handle_ == nullptr || !writing_ ? 0 : uv_stream_get_write_queue_size(handle_->Stream());
   return pending_.size() - pending_offset_ + in_flight;
 }
 
@@ -213,6 +220,8 @@ void Socket::AttachGate(std::shared_ptr<Gate> gate) {
   SettleGate();
 }
 
+// Called wherever bytes are queued or leave, so that what JavaScript may still queue is never underestimated
+// for long.
 void Socket::SettleGate() {
   if (gate_ == nullptr) return;
   const uint64_t queued = QueuedBytes();
@@ -225,6 +234,7 @@ void Socket::SettleGate() {
 }
 
 uint64_t Socket::Write(core::Bytes head, core::Bytes body) {
+  // Nothing leaves a broken connection; its end is about to be reported.
   if (!open_) return queued_total_;
   pending_.insert(pending_.end(), head.begin(), head.end());
   pending_.insert(pending_.end(), body.begin(), body.end());
@@ -247,6 +257,7 @@ void Socket::Shutdown() {
 
 void Socket::Flush() {
   dirty_ = false;
+  // While libuv holds a chunk everything waits here, in order; its callback comes back.
   if (!open_ || writing_) return;
   while (pending_offset_ < pending_.size()) {
     if (!TryWrite()) break;
@@ -254,6 +265,7 @@ void Socket::Flush() {
   SettleGate();
   if (!open_ || writing_ || !shutdown_wanted_ || shutdown_begun_) return;
   shutdown_begun_ = true;
+  // libuv sends the FIN after what it holds; that is nothing by now.
   uv_shutdown(&handle_->shutdown, handle_->Stream(), [](uv_shutdown_t*, int) {});
 }
 

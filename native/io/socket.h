@@ -1,5 +1,6 @@
-// One TCP connection of the control thread: connect (names included), a byte queue towards the kernel, reading
-// into the loop's shared buffer, shutdown. It knows nothing of frames. All calls and callbacks on the control thread.
+// One TCP connection of the control thread: connect (names included), a byte queue towards the kernel,
+// reading into the loop's shared buffer, shutdown. It knows nothing of frames. All calls and callbacks on the
+// control thread.
 #pragma once
 
 #include <uv.h>

@@ -38,8 +38,8 @@ inline void Check(bool holds, const char* what, const char* file, int line) {
 #define SKEIN_JOIN_(a, b) a##b
 #define SKEIN_JOIN(a, b) SKEIN_JOIN_(a, b)
 #define CHECK(condition) skein::test::Check(static_cast<bool>(condition), #condition, __FILE__, __LINE__)
-#define TEST(title)                                                                              \
-  static void SKEIN_JOIN(TestBody, __LINE__)();                                                  \
-  static const skein::test::Register SKEIN_JOIN(kRegistered, __LINE__)(title,                    \
-                                                                      SKEIN_JOIN(TestBody, __LINE__)); \
+#define TEST(title)                                                                                     \
+  static void SKEIN_JOIN(TestBody, __LINE__)();                                                         \
+  static const skein::test::Register SKEIN_JOIN(kRegistered, __LINE__)(title,                           \
+                                                                       SKEIN_JOIN(TestBody, __LINE__)); \
   static void SKEIN_JOIN(TestBody, __LINE__)()

@@ -1,4 +1,5 @@
-// The control plane on a simulated network: one link per pair whatever the order of things, verdicts, quarantine.
+// The control plane on a simulated network: one link per pair whatever the order of things, verdicts,
+// quarantine.
 #include "../core/limits.h"
 #include "check.h"
 #include "plane_world.h"
@@ -123,7 +124,8 @@ TEST("our own pause is charged to nobody") {
   WorldNode& b = world.Add(kHigh);
   a.plane->Watch(b.uid, b.address, world.now_us);
   world.Run(2 * kSecondUs);
-  // What the shell does on waking up: the clock has jumped, the pause is told first, input is read, then deadlines.
+  // What the shell does on waking up: the clock has jumped, the pause is told first, input is read, then
+  // deadlines.
   world.now_us += 30 * kSecondUs;
   a.plane->OnPaused(30 * kSecondUs);
   b.plane->OnPaused(30 * kSecondUs);
@@ -142,7 +144,8 @@ TEST("quarantine: told, closed, refused, nothing delivered") {
   b.Send(a.uid, "late");
   world.Run(5 * kSecondUs);
   CHECK(b.Last(EventType::kQuarantinedBy) != nullptr);
-  CHECK(b.Last(EventType::kQuarantinedBy)->reason == static_cast<uint8_t>(core::QuarantineReason::kRemovedAfterDown));
+  CHECK(b.Last(EventType::kQuarantinedBy)->reason ==
+        static_cast<uint8_t>(core::QuarantineReason::kRemovedAfterDown));
   CHECK(a.Count(EventType::kMessage) == 0);
   CHECK(a.counters.Get(core::Counter::kQuarantinedFramesDropped) == 1);
   CHECK(!a.LinkedTo(b.uid, world.now_us) && !b.LinkedTo(a.uid, world.now_us));

@@ -1,4 +1,5 @@
-// The ring between two threads: order, wholeness, and that a wake-up after each Put is enough to see everything.
+// The ring between two threads: order, wholeness, and that a wake-up after each Put is enough to see
+// everything.
 #include "../io/event_ring.h"
 
 #include <atomic>

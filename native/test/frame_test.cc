@@ -1,9 +1,10 @@
 // Frames, CRC and the hello codec on split, damaged and lying input.
+#include "../core/frame.h"
+
 #include <string>
 
 #include "../core/backoff.h"
 #include "../core/crc32c.h"
-#include "../core/frame.h"
 #include "../core/hello.h"
 #include "../core/limits.h"
 #include "check.h"
@@ -20,7 +21,9 @@ std::vector<uint8_t> Message(uint32_t sequence, size_t size) {
   return frame;
 }
 
-Bytes BytesOf(const std::string& text) { return {reinterpret_cast<const uint8_t*>(text.data()), text.size()}; }
+Bytes BytesOf(const std::string& text) {
+  return {reinterpret_cast<const uint8_t*>(text.data()), text.size()};
+}
 
 Hello SampleHello() {
   Hello hello;
@@ -154,7 +157,8 @@ TEST("hello: random bytes behind a right magic never read out of bounds") {
 
 TEST("utf-8: the forms that no text has") {
   const auto valid = [](const std::string& text) { return IsUtf8(BytesOf(text)); };
-  CHECK(valid("") && valid("skein") && valid("\xC3\xA9") && valid("\xE2\x82\xAC") && valid("\xF0\x9F\x90\xA6"));
+  CHECK(valid("") && valid("skein") && valid("\xC3\xA9") && valid("\xE2\x82\xAC") &&
+        valid("\xF0\x9F\x90\xA6"));
   CHECK(!valid("\x80") && !valid("\xC0\x80") && !valid("\xC1\xBF") && !valid("\xE0\x80\x80"));
   CHECK(!valid("\xED\xA0\x80") && !valid("\xF0\x80\x80\x80") && !valid("\xF4\x90\x80\x80"));
   CHECK(!valid("\xF8\x88\x80\x80\x80") && !valid("\xE2\x82") && !valid("\xC3"));

@@ -167,7 +167,8 @@ void World::SendOn(uint64_t wire_id, bool from_initiator, Kind kind, std::vector
     const size_t size = kind == Kind::kEnd ? 0 : std::min(bytes.size() - at, 1 + random.Next() % most);
     const auto from = bytes.begin() + static_cast<ptrdiff_t>(at);
     earliest_us = std::max(earliest_us, now_us + Delay());
-    Schedule(earliest_us, {kind, wire.ends[to], wire.ids[to], wire_id, {from, from + static_cast<ptrdiff_t>(size)}});
+    Schedule(earliest_us,
+             {kind, wire.ends[to], wire.ids[to], wire_id, {from, from + static_cast<ptrdiff_t>(size)}});
     at += size;
     if (kind == Kind::kEnd) return;
   }

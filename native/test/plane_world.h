@@ -1,5 +1,5 @@
-// Control planes joined by simulated sockets on one virtual clock: a seeded, repeatable network in memory. Bytes take
-// time and arrive in random pieces; hosts can be cut off, killed, paused.
+// Control planes joined by simulated sockets on one virtual clock: a seeded, repeatable network in memory.
+// Bytes take time and arrive in random pieces; hosts can be cut off, killed, paused.
 #pragma once
 
 #include <map>

@@ -28,7 +28,8 @@ TEST("phi: zero before the first beat, rises with silence, crosses where it says
 }
 
 TEST("phi: the window forgets, and an interval that is not learnt changes nothing but the last arrival") {
-  PhiAccrual steady({.interval_ms = 100, .acceptable_pause_ms = 0, .min_std_deviation_ms = 10, .window_size = 10});
+  PhiAccrual steady(
+      {.interval_ms = 100, .acceptable_pause_ms = 0, .min_std_deviation_ms = 10, .window_size = 10});
   double now = 0;
   for (int beat = 0; beat < 1000; ++beat) steady.Heartbeat(now += 100);
   const double before = steady.SuspectAfterMs();
