@@ -160,7 +160,9 @@ class ControlPlane {
   void OnOtherIncarnation(Connection& connection, Target& target, uint64_t now_us);
   void OnExpectedAck(Connection& connection, Target& target, uint64_t now_us);
   void OnRefusal(Connection& connection, const FrameView& frame, uint64_t now_us);
-  void ActOnRefusal(Target& target, const RefusalBody& body, RefusalReason reason, uint64_t now_us);
+  void ActOnRefusal(Target& target, Uid expected, const RefusalBody& body, RefusalReason reason,
+                    uint64_t now_us);
+  void RefusedForGood(Target& target, Uid expected, Uid by, uint64_t now_us);
   void OnSuperseded(Target& target, const RefusalBody& body, uint64_t now_us);
   void EmitQuarantinedBy(Uid uid, const Endpoint& address, uint16_t reason);
   bool WouldWin(const Connection& connection);

@@ -177,7 +177,7 @@ void ControlPlane::OnHelloAck(Connection& connection, const FrameView& frame, ui
     // Alive, and none of our business any more; its probes are answered before its address is blocked.
     OnAnswer(*target, uid, now_us);
     BadInput(connection, BadInputReason::kQuarantined, now_us);
-    Block(*target, uid, now_us);
+    RefusedForGood(*target, connection.expected, uid, now_us);
     return;
   }
   if (Pair* pair = FindPair(uid)) pair->dial_highest = std::max(pair->dial_highest, connection.rank.dial);
@@ -235,24 +235,37 @@ void ControlPlane::OnRefusal(Connection& connection, const FrameView& frame, uin
   }
   // A refusal is an answer: its sender lives at this address, and nobody else does.
   if (body.uid != 0) OnAnswer(*target, body.uid, now_us);
-  ActOnRefusal(*target, body, reason, now_us);
+  ActOnRefusal(*target, connection.expected, body, reason, now_us);
 }
 
-void ControlPlane::ActOnRefusal(Target& target, const RefusalBody& body, RefusalReason reason,
+void ControlPlane::ActOnRefusal(Target& target, Uid expected, const RefusalBody& body, RefusalReason reason,
                                 uint64_t now_us) {
   if (reason == RefusalReason::kSuperseded) return OnSuperseded(target, body, now_us);
   counters_->Add(Counter::kDialsFailed);
   const bool quarantined = reason == RefusalReason::kQuarantined;
   if (quarantined) EmitQuarantinedBy(body.uid, target.address, body.detail);
-  if (quarantined || reason == RefusalReason::kSameUid) return Block(target, body.uid, now_us);
-  TargetFailed(target, GatedReason::kHandshake, now_us);
+  if (quarantined || reason == RefusalReason::kSameUid) {
+    RefusedForGood(target, expected, body.uid, now_us);
+  } else {
+    TargetFailed(target, GatedReason::kHandshake, now_us);
+  }
 }
 
-// At once again with a higher number, unless the pair has a link by now or this goes on and on.
+// Whoever refuses does not speak for another incarnation that is expected at its address: that one may yet
+// come.
+void ControlPlane::RefusedForGood(Target& target, Uid expected, Uid by, uint64_t now_us) {
+  if (expected == 0 || expected == by) {
+    Block(target, by, now_us);
+  } else {
+    TargetFailed(target, GatedReason::kHandshake, now_us);
+  }
+}
+
+// At once again with a higher number, unless a link serves by now or this goes on and on.
 void ControlPlane::OnSuperseded(Target& target, const RefusalBody& body, uint64_t now_us) {
   target.dial_highest = std::max(target.dial_highest, body.dial);
   if (Pair* pair = FindPair(body.uid)) pair->dial_highest = std::max(pair->dial_highest, body.dial);
-  if (++target.superseded_retries > limits::kSupersededRetriesMax && !IsLinked(body.uid)) {
+  if (++target.superseded_retries > limits::kSupersededRetriesMax && NeededAt(target).has_value()) {
     counters_->Add(Counter::kDialsFailed);
     TargetFailed(target, GatedReason::kHandshake, now_us);
   } else {

@@ -151,6 +151,25 @@ TEST("quarantine: told, closed, refused, nothing delivered") {
   CHECK(!a.LinkedTo(b.uid, world.now_us) && !b.LinkedTo(a.uid, world.now_us));
 }
 
+TEST("a final refusal by one incarnation does not stop the dials for another that is expected there") {
+  World world(10);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  b.plane->Quarantine(a.uid, core::QuarantineReason::kOperator, world.now_us);
+  a.plane->Watch(kHigh + 1, b.address, world.now_us);
+  world.Run(5 * kSecondUs);
+  CHECK(a.Count(EventType::kRefused) > 1);
+  CHECK(a.Count(EventType::kGated) > 1);
+  CHECK(a.Last(EventType::kSuspicion) != nullptr);
+  // Meant for the refusing one itself, it is final.
+  WorldNode& c = world.Add(kLow + 1);
+  b.plane->Quarantine(c.uid, core::QuarantineReason::kOperator, world.now_us);
+  c.plane->Connect(b.address, b.uid, world.now_us);
+  world.Run(5 * kSecondUs);
+  CHECK(c.Count(EventType::kRefused) == 1);
+  CHECK(c.Count(EventType::kQuarantinedBy) == 1);
+}
+
 TEST("stalled is an edge that follows the loop age in beats") {
   World world(7);
   WorldNode& a = world.Add(kLow);

@@ -1,13 +1,21 @@
 /** Helpers of the tests of the addon. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { createNativeTransport } from '../../src/transport/native/native-transport.js'
 import { type Harness, type Node, WAIT_MS_MAX } from '../contract/harness.js'
 import { realHarness } from '../contract/real-harness.js'
 
-/** The binary under test in this checkout, for processes that run plain JavaScript. */
-export const BINARY = fileURLToPath(new URL('../../build/Release/skein.node', import.meta.url))
+const ROOT = fileURLToPath(new URL('../../', import.meta.url))
+const paths = (await import(join(ROOT, 'scripts/native-paths.mjs'))) as Record<
+  'binaryPath' | 'prebuildPath',
+  (root: string) => string
+>
+
+/** The binary under test, for processes that run plain JavaScript: the one built here, else the prebuilt one. */
+export const BINARY = existsSync(paths.binaryPath(ROOT)) ? paths.binaryPath(ROOT) : paths.prebuildPath(ROOT)
 
 export function fixture(name: string): string {
   return fileURLToPath(new URL(`./fixtures/${name}`, import.meta.url))
