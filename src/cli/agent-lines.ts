@@ -16,6 +16,8 @@ export type Line =
     }
   /** Something could not be done; `code` is that of a `SkeinError`. */
   | { readonly type: 'failed'; readonly code: string; readonly message: string }
+  /** Lines before this one could not be written: the disk was full, or nobody read. */
+  | { readonly type: 'outputLost'; readonly lines: number }
 
 /** Milliseconds since 1970 with fractions, comparable between the processes of one machine. */
 export function wallClockMs(): number {
@@ -40,5 +42,8 @@ function lineText(line: Line): { level: string; text: string } {
     return { level: 'info', text }
   }
   if (line.type === 'failed') return { level: 'error', text: `${line.code}: ${line.message}` }
+  if (line.type === 'outputLost') {
+    return { level: 'warn', text: `${line.lines} line(s) before this one could not be written` }
+  }
   return eventText(line)
 }

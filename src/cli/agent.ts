@@ -11,6 +11,8 @@ import { formatAddress } from '../core/address.js'
 import { isSkeinError } from '../errors.js'
 import { serveControl } from './agent-control.js'
 import { humanLine, jsonLine, type Line } from './agent-lines.js'
+import { Output } from './output.js'
+import { stdoutSink } from './stdout.js'
 
 export interface AgentStyle {
   readonly json: boolean
@@ -21,7 +23,7 @@ export const AGENT_EXIT = { left: 0, failed: 1, removed: 3 } as const
 
 /** Runs until the node has ended. Resolves with the exit code. */
 export async function runAgent(options: JoinOptions, style: AgentStyle): Promise<number> {
-  const print = (line: Line) => process.stdout.write(`${style.json ? jsonLine(line) : humanLine(line)}\n`)
+  const print = printer(style)
   const unsubscribe = printEvents(print)
   const joining = new AbortController()
   let cluster: Cluster | undefined
@@ -42,6 +44,14 @@ export async function runAgent(options: JoinOptions, style: AgentStyle): Promise
     unhook()
     unsubscribe()
   }
+}
+
+/** A full disk or a closed pipe costs lines, never the member. */
+function printer(style: AgentStyle): (line: Line) => void {
+  const text = (line: Line) => `${style.json ? jsonLine(line) : humanLine(line)}\n`
+  const sink = stdoutSink(() => output.failed())
+  const output = new Output(sink, (lines) => text({ type: 'outputLost', lines }))
+  return (line) => output.write(text(line))
 }
 
 /** Through the diagnostics channel, which also carries what happens before the node is a member. */

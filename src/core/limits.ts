@@ -11,6 +11,8 @@ export const CORE_LIMITS = {
   rowsPerObserverMax: 4096,
   /** Origins in a version vector: members and tombstones. */
   vectorEntriesMax: 20_480,
+  /** Changes one incarnation can make; a stamp beyond it is a lie, and room remains for encoders to count on. */
+  sequenceMax: 2 ** 31,
   /** Newcomers that wait for an older incarnation to go. */
   pendingJoinsMax: 256,
   seedsMax: 64,

@@ -19,6 +19,7 @@ export function isPlausible(state: ReplicatedState, delta: Delta): boolean {
     seq <= (origin === state.self ? own : Number.MAX_SAFE_INTEGER) &&
     seq <= Math.max(claimed.get(origin) ?? 0, state.vector.get(origin) ?? 0)
   return (
+    delta.vector.every(([, seq]) => seq <= CORE_LIMITS.sequenceMax) &&
     delta.members.every((entry) => covered(entry.origin, entry.seq) && isSound(state, entry)) &&
     delta.rows.every(
       (entry) => covered(entry.observer, entry.seq) && entry.rows.every((r) => r.subject !== entry.observer),

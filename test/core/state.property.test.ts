@@ -209,6 +209,7 @@ describe('plausibility', () => {
       'a stamp of ours that we never made',
       { ...nothing, members: [{ ...entry, origin: uid(0), seq: 99 }], vector: [[uid(0), 99]] },
     ],
+    ['a sequence beyond the bound', { ...nothing, vector: [[uid(1), 2 ** 31 + 1]] }],
     ['an incarnation that moves', { ...nothing, members: [{ ...entry, uid: uid(0), nodeId: 'n0' }] }],
     ['an incarnation that changes its node', { ...nothing, members: [{ ...entry, uid: uid(0) }] }],
     [

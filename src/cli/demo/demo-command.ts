@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { whole } from '../agent-command.js'
+import { stdoutSink } from '../stdout.js'
 import { Board } from './board.js'
 import type { DemoContext } from './context.js'
 import { Fleet, freePorts } from './fleet.js'
@@ -63,16 +64,33 @@ function endOnSignal(fleet: Fleet, summary: Summary): () => void {
   }
 }
 
+/** Nobody reads any more, or there is no room: a demo that cannot be seen ends its agents, and itself. */
+function demoOutput(fleet: Fleet, summary: Summary): (text: string) => void {
+  const end = (error: Error) => {
+    if (summary.error !== undefined) return
+    summary.error = `output failed: ${error.message}`
+    void fleet.stop().finally(() => process.exit(1))
+  }
+  const sink = stdoutSink(end)
+  return (text) => {
+    try {
+      sink(text)
+    } catch (error) {
+      end(error as Error)
+    }
+  }
+}
+
 /** Resolves with the exit code, after every agent has ended. */
 async function runDemo(flags: DemoFlags): Promise<number> {
   const startedMs = performance.now()
   const sinceStartMs = () => Math.round(performance.now() - startedMs)
   const clusterName = `demo-${randomBytes(3).toString('hex')}`
   const fleet = new Fleet({ clusterName, stableAfterMs: STABLE_AFTER_MS, transport: flags.transport })
-  const report = reporter(flags, fleet, sinceStartMs)
+  const summary: Summary = { ok: false, nodes: flags.nodes }
+  const report = reporter(flags, fleet, demoOutput(fleet, summary), sinceStartMs)
   fleet.onLine((agent, line) => report.event(agent, line))
   const board = new Board(fleet, report)
-  const summary: Summary = { ok: false, nodes: flags.nodes }
   const unhook = endOnSignal(fleet, summary)
   try {
     // All at once for the cluster, one for the incarnation that comes back, one for the copy.
@@ -111,8 +129,12 @@ async function runDemo(flags: DemoFlags): Promise<number> {
 }
 
 /** A terminal gets a table that is redrawn; a pipe, a file or a dumb terminal gets lines. */
-function reporter(flags: DemoFlags, fleet: Fleet, sinceStartMs: () => number): Reporter {
-  const write = (text: string) => process.stdout.write(text)
+function reporter(
+  flags: DemoFlags,
+  fleet: Fleet,
+  write: (text: string) => void,
+  sinceStartMs: () => number,
+): Reporter {
   if (flags.json) return jsonReporter(write, sinceStartMs)
   const live = process.stdout.isTTY === true && process.env['TERM'] !== 'dumb'
   const screen = { write, live, columns: () => process.stdout.columns ?? 80 }

@@ -78,7 +78,8 @@ export class Timeline implements Reporter {
       agent !== this.#viewpoint() ||
       !TOLD.has(line.type) ||
       line.type === 'started' ||
-      line.type === 'failed'
+      line.type === 'failed' ||
+      line.type === 'outputLost'
     )
       return
     this.#print(this.#style('dim', `${this.#time()}  ${agent.name}: ${eventText(line).text}`))
