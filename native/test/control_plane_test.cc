@@ -13,6 +13,14 @@ constexpr uint64_t kSecondUs = 1'000'000;
 constexpr core::Uid kLow = 0x100;
 constexpr core::Uid kHigh = 0x200;
 
+bool Suspects(const WorldNode& one, const WorldNode& other) {
+  bool suspected = false;
+  for (const SeenEvent& event : one.events) {
+    if (event.type == EventType::kSuspicion && event.uid == other.uid) suspected = event.on;
+  }
+  return suspected;
+}
+
 void CheckOneLinkEach(World& world, WorldNode& a, WorldNode& b) {
   CHECK(a.LinkedTo(b.uid, world.now_us));
   CHECK(b.LinkedTo(a.uid, world.now_us));
@@ -116,6 +124,72 @@ TEST("a cut that heals before a dial does needs no new socket") {
   world.Run(3 * kSecondUs);
   CHECK(a.Count(EventType::kSuspicion) == 2 && !a.Last(EventType::kSuspicion)->on);
   CHECK(a.Count(EventType::kLinkDown) == 0 && b.Count(EventType::kLinkDown) == 0);
+}
+
+TEST("an outage is not learnt: the next one is noticed as fast") {
+  World world(11);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  a.plane->Watch(b.uid, b.address, world.now_us);
+  world.Run(2 * kSecondUs);
+  for (int outage = 0; outage < 5; ++outage) {
+    world.Cut(a, b);
+    world.Run(10 * kSecondUs);
+    world.Heal(a, b, outage % 2 == 0);
+    world.Run(5 * kSecondUs);
+    CHECK(!Suspects(a, b));
+  }
+  world.Cut(a, b);
+  world.Run(1'600'000);
+  CHECK(Suspects(a, b));
+}
+
+// A is linked to B; B's next socket has said hello, and the present one goodbye(superseded) and FIN. The
+// successor.
+core::ConnectionId AnnounceSuccessor(World& world, WorldNode& a, WorldNode& b) {
+  b.plane->Connect(a.address, 0, world.now_us);
+  world.Run(kSecondUs);
+  core::Hello hello;
+  hello.version_min = hello.version_max = 1;
+  hello.uid = b.uid;
+  hello.dial = 7;
+  hello.cluster = "world";
+  hello.advertised = b.address;
+  const core::ConnectionId link = a.plane->Peers(world.now_us).front().link;
+  const core::ConnectionId successor = a.plane->OnAccepted("10.0.0.9:2", world.now_us);
+  const std::vector<uint8_t> body = core::EncodeHelloBody(hello);
+  a.plane->OnData(successor, core::EncodeHead(core::FrameKind::kHello, 0, 0, body), world.now_us);
+  a.plane->OnData(successor, body, world.now_us);
+  const core::GoodbyeBody goodbye{core::GoodbyeReason::kSuperseded};
+  a.plane->OnData(link, core::EncodeFrame(core::FrameKind::kGoodbye, 0, 0, goodbye), world.now_us);
+  a.plane->OnEnd(link, core::EndKind::kEof, world.now_us);
+  CHECK(a.LinkedTo(b.uid, world.now_us) && a.Count(EventType::kLinkDown) == 0);
+  return successor;
+}
+
+TEST("a link whose successor was announced is held for it") {
+  World world(12);
+  WorldNode& a = world.Add(kLow);
+  WorldNode& b = world.Add(kHigh);
+  const core::ConnectionId successor = AnnounceSuccessor(world, a, b);
+  a.plane->OnData(successor, core::EncodeHead(core::FrameKind::kReady, 0, 0, {}), world.now_us);
+  CHECK(a.Count(EventType::kLinkUp) == 2 && a.Count(EventType::kLinkDown) == 0);
+}
+
+TEST("a link whose successor fails falls at once, and within the bound when nothing is heard of it") {
+  for (const bool fails : {true, false}) {
+    World world(13);
+    WorldNode& a = world.Add(kLow);
+    WorldNode& b = world.Add(kHigh);
+    const core::ConnectionId successor = AnnounceSuccessor(world, a, b);
+    if (fails) {
+      a.plane->OnEnd(successor, core::EndKind::kEof, world.now_us);
+    } else {
+      world.Run(uint64_t{core::limits::kDrainTimeoutMs} * 1000 + 1);
+    }
+    CHECK(a.Last(EventType::kLinkDown) != nullptr);
+    CHECK(a.Last(EventType::kLinkDown)->reason == static_cast<uint8_t>(core::LinkDownReason::kSuperseded));
+  }
 }
 
 TEST("our own pause is charged to nobody") {
@@ -254,14 +328,6 @@ void ForEachPair(World& world, const std::function<void(WorldNode&, WorldNode&)>
       if (one != other) run(*one, *other);
     }
   }
-}
-
-bool Suspects(const WorldNode& one, const WorldNode& other) {
-  bool suspected = false;
-  for (const SeenEvent& event : one.events) {
-    if (event.type == EventType::kSuspicion && event.uid == other.uid) suspected = event.on;
-  }
-  return suspected;
 }
 
 TEST("random lives: cuts, probes, watches, connects and disconnects leave no contradiction") {

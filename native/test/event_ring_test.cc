@@ -43,11 +43,12 @@ class Reader {
  private:
   void ReadOne() {
     const size_t at = position_ % memory_.size();
-    const auto head = core::Load<MessageRecord>(memory_.data() + at);
-    if (head.record_bytes == 0) {
+    // Alone first: the mark that says to start over may lie in the last eight bytes.
+    if (core::Load<uint32_t>(memory_.data() + at) == 0) {
       position_ += memory_.size() - at;
       return;
     }
+    const auto head = core::Load<MessageRecord>(memory_.data() + at);
     in_order = in_order && head.session == messages && head.chunk_offset == offset_;
     for (uint32_t byte = 0; byte < head.chunk_bytes; byte += 64) {
       in_order = in_order && memory_[at + sizeof(head) + byte] == static_cast<uint8_t>(messages);
