@@ -62,7 +62,7 @@
         ['OS=="linux"', {
           'ldflags': [
             # Prebuilt binaries travel: no C++ runtime of the system is needed, none of ours is exported.
-            '-static-libstdc++', '-static-libgcc', '-Wl,--exclude-libs,ALL',
+            '-static-libstdc++', '-Wl,--gc-sections', '-Wl,--exclude-libs,ALL',
             # A control thread that waits for a name server may outlive the worker that loaded the addon.
             '-Wl,-z,nodelete',
           ],
@@ -77,7 +77,7 @@
           'target_name': 'skein_native_test',
           'type': 'executable',
           'sources': ['<@(core_sources)', 'native/io/event_record.cc', 'native/io/event_ring.cc', '<!@(node -p "require(\'node:fs\').readdirSync(\'native/test\').filter((f) => f.endsWith(\'.cc\')).map((f) => \'native/test/\' + f).join(\' \')")'],
-          'ldflags': ['-static-libstdc++', '-static-libgcc'],
+          'ldflags': ['-static-libstdc++', '-Wl,--gc-sections'],
         },
       ],
     }],
