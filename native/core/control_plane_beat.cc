@@ -206,11 +206,11 @@ void ControlPlane::NoteLoopAge(Pair& pair, uint32_t loop_age_ms) {
   const bool stalled = loop_age_ms >= options_.heartbeat.stalled_after_ms;
   // An edge, and only of peers that are watched; the age itself is always kept for `peers`.
   if (!pair.watched || stalled == pair.stalled) return;
-  pair.stalled = stalled;
   Event event{.type = EventType::kStalled, .on = stalled};
   event.uid = pair.uid;
   event.ms = loop_age_ms;
-  Emit(event);
+  // The peer sets their pace: one that a full inbox did not take comes again with the next beat.
+  if (Emit(event)) pair.stalled = stalled;
 }
 
 }  // namespace skein::core

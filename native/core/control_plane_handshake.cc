@@ -300,6 +300,8 @@ void ControlPlane::Complete(Connection& connection, uint64_t now_us) {
     // It never was a session here, so what comes on it could overtake; its sender sees a new session.
     SayGoodbye(connection, GoodbyeReason::kSuperseded);
     CloseConnection(connection, Draining::kDrop, now_us);
+    // The link may have been held for this very handshake.
+    ReleaseHeldLink(pair.uid, now_us);
     return;
   }
   BecomeLink(connection, pair, now_us);

@@ -14,7 +14,8 @@ namespace {
 // What tells an operator something but changes no state of ours: may be dropped while the inbox is full.
 bool IsInformational(core::EventType type) {
   return type == core::EventType::kBadInput || type == core::EventType::kGated ||
-         type == core::EventType::kRefused || type == core::EventType::kPaused;
+         type == core::EventType::kRefused || type == core::EventType::kPaused ||
+         type == core::EventType::kStalled;  // an edge that is not taken is raised again by the next beat
 }
 
 }  // namespace

@@ -43,6 +43,8 @@ SendResult NodeHost::Send(core::Uid uid, core::Bytes bytes) {
   // Judged and queued under one lock, so that what is answered is what happens: a link that is known here
   // takes the message, and its bytes count from now on.
   const uint64_t size = core::kOverheadBytes + bytes.size();
+  // Copied before the lock is taken: the control thread takes it at every link event.
+  std::vector<uint8_t> copy(bytes.begin(), bytes.end());
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     const auto entry = gates_.find(uid);
@@ -57,7 +59,7 @@ SendResult NodeHost::Send(core::Uid uid, core::Bytes bytes) {
     }
     gate->queued_bytes.fetch_add(size, std::memory_order_relaxed);
     commands_.push_back(
-        {.kind = CommandKind::kSend, .uid = uid, .bytes = {bytes.begin(), bytes.end()}, .gate = gate});
+        {.kind = CommandKind::kSend, .uid = uid, .bytes = std::move(copy), .gate = gate});
   }
   has_commands_.store(true, std::memory_order_release);
   thread_->Wake();

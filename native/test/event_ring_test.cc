@@ -90,6 +90,8 @@ TEST("event ring: the overflow is bounded for messages, and takes what must not 
   CHECK(ring.Full());
   CHECK(!PutMessage(&ring, put, 1));
   CHECK(!ring.Put({.type = core::EventType::kBadInput}));
+  // A peer sets the pace of these: 108 MB of beats with alternating loop ages once queued 192 MB.
+  CHECK(!ring.Put({.type = core::EventType::kStalled}));
   CHECK(ring.Put({.type = core::EventType::kLinkDown}));
 }
 
