@@ -1,35 +1,29 @@
 /**
  * The transport contract on a simulated network: the same engine as `net`, with streams, time and faults of
  * `MemoryNetwork`. Its process can be stopped, killed, or have its JavaScript loop blocked while beats go on.
+ * `close` resolves in the time of the network: a virtual clock has to run meanwhile.
  */
-import type { Address, Uid } from '../../core/address.js'
+import type { Address } from '../../core/address.js'
 import type { Timer } from '../../sim/clock.js'
 import type { Random } from '../../sim/random.js'
 import { ControlDriver, type EventSink, type SocketEffect } from '../control/driver.js'
+import { advertisedAddress, EngineTransport } from '../control/engine-transport.js'
 import type { ConnectionId } from '../control/io.js'
-import type {
-  PeerStatus,
-  QuarantineReason,
-  SendResult,
-  Transport,
-  TransportCounters,
-  TransportOptions,
-} from '../transport.js'
+import type { TransportOptions } from '../transport.js'
 import type { MemoryHost } from './memory-host.js'
 import type { DialHandler, MemoryNetwork } from './memory-network.js'
 import type { MemoryStream, StreamHandler } from './memory-stream.js'
 
-export class MemoryTransport implements Transport {
+export class MemoryTransport extends EngineTransport {
   readonly kind = 'memory'
   readonly reportsStalls = true
-  private readonly driver: ControlDriver
+  protected readonly driver: ControlDriver
   private readonly streams = new Map<ConnectionId, MemoryStream>()
   private host: MemoryHost | undefined
   private timer: Timer | undefined
   private timerAtMs = Number.POSITIVE_INFINITY
   private wantedAtMs = Number.POSITIVE_INFINITY
   private loopBlockedAtMs: number | undefined
-  private closed: Promise<void> | undefined
 
   /** For `MemoryNetwork.createTransport`. */
   constructor(
@@ -38,6 +32,7 @@ export class MemoryTransport implements Transport {
     random: Random,
     private readonly onBound: (address: Address, transport: MemoryTransport) => void,
   ) {
+    super()
     const loopAgeMs = (nowMs: number) =>
       this.loopBlockedAtMs === undefined ? 0 : nowMs - this.loopBlockedAtMs
     this.driver = new ControlDriver(
@@ -57,59 +52,9 @@ export class MemoryTransport implements Transport {
     // Behind what waited to be delivered: no deadline overtakes bytes that had already arrived.
     host.onResumed = () => this.rearm()
     this.onBound(host.address, this)
-    const { advertise } = this.options
-    const advertised =
-      advertise === undefined
-        ? host.address
-        : { host: advertise.host, port: advertise.port === 0 ? host.address.port : advertise.port }
+    const advertised = advertisedAddress(host.address, this.options.advertise)
     this.driver.start(sink, host.address, advertised)
     return advertised
-  }
-
-  connect(address: Address, uid?: Uid): void {
-    this.driver.connect(address, uid)
-  }
-
-  disconnect(address: Address): void {
-    this.driver.disconnect(address)
-  }
-
-  send(uid: Uid, bytes: Uint8Array): SendResult {
-    return this.driver.send(uid, bytes)
-  }
-
-  watch(uid: Uid, address: Address): void {
-    this.driver.watch(uid, address)
-  }
-
-  unwatch(uid: Uid): void {
-    this.driver.unwatch(uid)
-  }
-
-  probe(uid: Uid, address: Address): void {
-    this.driver.probe(uid, address)
-  }
-
-  quarantine(uid: Uid, reason: QuarantineReason): void {
-    this.driver.quarantine(uid, reason)
-  }
-
-  drain(): void {
-    this.driver.drain()
-  }
-
-  peers(): readonly PeerStatus[] {
-    return this.driver.peers()
-  }
-
-  counters(): TransportCounters {
-    return this.driver.counters()
-  }
-
-  /** Resolves in the network's time: a virtual clock has to run meanwhile. */
-  close(): Promise<void> {
-    this.closed ??= this.shutdown()
-    return this.closed
   }
 
   /** Its process is killed; for the network, which closes the sockets. */
@@ -132,7 +77,7 @@ export class MemoryTransport implements Transport {
     else this.host.defer(run)
   }
 
-  private async shutdown(): Promise<void> {
+  protected async shutdown(): Promise<void> {
     // No longer listening; its open streams live on until they are drained.
     if (this.host !== undefined) this.network.removeHost(this.host)
     await this.driver.shutdown()

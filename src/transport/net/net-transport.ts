@@ -3,18 +3,12 @@
  * does not turn sends no beats, and shows here as a pause of our own; stalls of peers are never reported.
  */
 import { createServer, type Server, type Socket } from 'node:net'
-import { type Address, formatAddress, type Uid } from '../../core/address.js'
+import { type Address, formatAddress } from '../../core/address.js'
 import { SkeinError } from '../../errors.js'
 import { ControlDriver, type EventSink, type SocketEffect } from '../control/driver.js'
+import { advertisedAddress, EngineTransport } from '../control/engine-transport.js'
 import type { ConnectionId } from '../control/io.js'
-import type {
-  PeerStatus,
-  QuarantineReason,
-  SendResult,
-  Transport,
-  TransportCounters,
-  TransportOptions,
-} from '../transport.js'
+import type { Transport, TransportOptions } from '../transport.js'
 import { NetSocket, remoteOf, type SocketEvents } from './net-socket.js'
 
 /** A transport over TCP on the JavaScript loop. `random`, uniform in [0, 1), only spreads dials. */
@@ -22,20 +16,20 @@ export function createNetTransport(options: TransportOptions, random: () => numb
   return new NetTransport(options, random)
 }
 
-class NetTransport implements Transport {
+class NetTransport extends EngineTransport {
   readonly kind = 'net'
   readonly reportsStalls = false
-  private readonly driver: ControlDriver
+  protected readonly driver: ControlDriver
   private readonly sockets = new Map<ConnectionId, NetSocket>()
   private readonly timer: LoopTimer
   private server: Server | undefined
   private starting: Promise<Address> | undefined
-  private closing: Promise<void> | undefined
 
   constructor(
     private readonly options: TransportOptions,
     random: () => number,
   ) {
+    super()
     this.timer = new LoopTimer(() => this.driver.onDeadline())
     this.driver = new ControlDriver(
       { ...options, random },
@@ -56,65 +50,17 @@ class NetTransport implements Transport {
     return this.starting
   }
 
-  connect(address: Address, uid?: Uid): void {
-    this.driver.connect(address, uid)
-  }
-
-  disconnect(address: Address): void {
-    this.driver.disconnect(address)
-  }
-
-  send(uid: Uid, bytes: Uint8Array): SendResult {
-    return this.driver.send(uid, bytes)
-  }
-
-  watch(uid: Uid, address: Address): void {
-    this.driver.watch(uid, address)
-  }
-
-  unwatch(uid: Uid): void {
-    this.driver.unwatch(uid)
-  }
-
-  probe(uid: Uid, address: Address): void {
-    this.driver.probe(uid, address)
-  }
-
-  quarantine(uid: Uid, reason: QuarantineReason): void {
-    this.driver.quarantine(uid, reason)
-  }
-
-  drain(): void {
-    this.driver.drain()
-  }
-
-  peers(): readonly PeerStatus[] {
-    return this.driver.peers()
-  }
-
-  counters(): TransportCounters {
-    return this.driver.counters()
-  }
-
-  close(): Promise<void> {
-    this.closing ??= this.shutdown()
-    return this.closing
-  }
-
   private async listen(sink: EventSink): Promise<Address> {
     const { listen, advertise } = this.options
     const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.onAccepted(socket))
     const bind = await bindServer(server, listen)
     this.server = server
-    const advertised =
-      advertise === undefined
-        ? bind
-        : { host: advertise.host, port: advertise.port === 0 ? bind.port : advertise.port }
+    const advertised = advertisedAddress(bind, advertise)
     this.driver.start(sink, bind, advertised)
     return advertised
   }
 
-  private async shutdown(): Promise<void> {
+  protected async shutdown(): Promise<void> {
     const { starting } = this
     // A failed start has nothing to close, and its caller holds the rejection.
     if (starting !== undefined) await starting.catch(() => undefined)
