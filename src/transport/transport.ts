@@ -10,6 +10,7 @@
  * sink from inside a command, and never throws because of a peer.
  */
 import type { Address, Uid } from '../core/address.js'
+import type { LaneSocket } from './lane-socket.js'
 
 export type TransportKind = 'native' | 'net' | 'memory'
 
@@ -23,6 +24,7 @@ export type RefusalReason =
   | 'malformed'
   | 'busy'
   | 'shuttingDown'
+  | 'unauthenticated'
 
 export type QuarantineReason = 'removedAfterDown' | 'reliableDeliveryFailed' | 'deathWatch' | 'operator'
 
@@ -42,6 +44,10 @@ export type BadInputReason =
   | 'quarantined'
   | 'sameUid'
   | 'tooManyConnections'
+  | 'unauthenticated'
+
+/** Lanes of user messages. Each is a socket of its own, beside the control link. */
+export type DataLane = 'ordinary' | 'large'
 
 /** What a hello said: the other end of a link. */
 export interface PeerHello {
@@ -97,6 +103,21 @@ export interface TransportOptions {
   readonly advertise?: Address
   readonly heartbeat: HeartbeatOptions
   readonly dial: DialOptions
+  /**
+   * Secrets, 1 to 4 of 16 to 256 bytes: a peer must prove that it knows one of them, and is shown the same. Ours is any that both ends
+   * know, so that one is rotated by adding the new one everywhere, then removing the old. Default: none, everybody is let in.
+   */
+  readonly secrets?: readonly Uint8Array[]
+  /** TLS 1.3 with mutual authentication. The `net` transport only; others refuse it with `ERR_SKEIN_INVALID_OPTION`. */
+  readonly tls?: TlsOptions
+}
+
+/** Certificates as PEM texts. Each end's certificate must name the host that its node advertises. */
+export interface TlsOptions {
+  readonly cert: string
+  readonly key: string
+  /** Whom to trust: the authorities that sign the nodes' certificates. */
+  readonly ca: string
 }
 
 export type LinkDownReason =
@@ -161,6 +182,26 @@ export type TransportEvent =
     }
   /** This process itself was not scheduled for `gapMs`; no peer was charged for it. */
   | { readonly type: 'paused'; readonly gapMs: number }
+  /**
+   * A data lane to `peer` is open, dialled by either side. `(dial, dialler)` orders the sockets of one lane: of two, the higher is
+   * to be kept. The receiver owns the socket, and must attach to it or destroy it.
+   */
+  | {
+      readonly type: 'laneOpened'
+      readonly peer: PeerHello
+      readonly lane: DataLane
+      readonly dial: number
+      readonly dialler: Uid
+      readonly socket: LaneSocket
+    }
+  /** An `openLane` came to nothing; it is not repeated by itself. `noLink`: there was no control link to open it beside. */
+  | {
+      readonly type: 'laneFailed'
+      readonly uid: Uid
+      readonly lane: DataLane
+      readonly dial: number
+      readonly reason: 'noLink' | 'refused' | 'timeout' | 'unreachable' | 'handshake'
+    }
   /** A connection was closed because of what it sent; nothing else changed. */
   | { readonly type: 'badInput'; readonly remote: string; readonly reason: BadInputReason }
 
@@ -201,6 +242,11 @@ export interface Transport {
   disconnect(address: Address): void
   /** Queues bytes on the control link to `uid`. Copies. Never blocks, never drops silently. */
   send(uid: Uid, bytes: Uint8Array): SendResult
+  /**
+   * Dials a data lane to a linked peer, with this dial number, at the address it advertises. One `laneOpened` or `laneFailed` follows.
+   * The peer hears of it by a `laneOpened` of its own.
+   */
+  openLane(uid: Uid, lane: DataLane, dial: number): void
   /** Starts observing a peer: wants a link, asks for its beats, reports suspicion. Idempotent. */
   watch(uid: Uid, address: Address): void
   unwatch(uid: Uid): void
@@ -212,6 +258,8 @@ export interface Transport {
   drain(): void
   peers(): readonly PeerStatus[]
   counters(): TransportCounters
+  /** New certificates, for connections from now on. Rejected by transports without TLS, with `ERR_SKEIN_INVALID_OPTION`. */
+  setTls?(tls: TlsOptions): void
   /** Says goodbye on every link, drains, closes. Idempotent; no event follows. */
   close(): Promise<void>
 }

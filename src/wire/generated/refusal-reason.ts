@@ -9,5 +9,6 @@ export enum RefusalReason {
   sameUid = 5,
   malformed = 6,
   busy = 7,
-  shuttingDown = 8
+  shuttingDown = 8,
+  unauthenticated = 9
 }
