@@ -14,8 +14,13 @@ std::string FormatEndpoint(const Endpoint& endpoint) {
   return host + ":" + std::to_string(endpoint.port);
 }
 
-ControlPlane::ControlPlane(ControlPlaneOptions options, Effects* effects, Counters* counters)
-    : options_(std::move(options)), effects_(effects), counters_(counters), random_(options_.random_seed) {}
+ControlPlane::ControlPlane(ControlPlaneOptions options, Effects* effects, Counters* counters,
+                           Authenticator* auth)
+    : options_(std::move(options)),
+      effects_(effects),
+      counters_(counters),
+      auth_(auth),
+      random_(options_.random_seed) {}
 
 void ControlPlane::Connect(const Endpoint& address, Uid uid, uint64_t now_us) {
   Collect();

@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "auth.h"
 #include "counters.h"
 #include "deadline_table.h"
 #include "effects.h"
@@ -44,6 +45,8 @@ struct ControlPlaneOptions {
   Endpoint advertised;
   HeartbeatOptions heartbeat;
   DialOptions dial;
+  // A peer must know one of them, and is shown the same; none: everybody is let in. Bounded by the caller.
+  std::vector<std::vector<uint8_t>> secrets{};
   uint64_t random_seed = 0;
 };
 
@@ -63,8 +66,9 @@ enum class EndKind : uint8_t { kEof, kReset, kError };
 
 class ControlPlane {
  public:
-  // `effects` and `counters` must outlive the control plane.
-  ControlPlane(ControlPlaneOptions options, Effects* effects, Counters* counters);
+  // `effects`, `counters` and `auth` must outlive the control plane; `auth` may be null where there is no
+  // secret.
+  ControlPlane(ControlPlaneOptions options, Effects* effects, Counters* counters, Authenticator* auth);
   ControlPlane(const ControlPlane&) = delete;
   ControlPlane& operator=(const ControlPlane&) = delete;
 
@@ -90,6 +94,8 @@ class ControlPlane {
   void Unwatch(Uid uid, uint64_t now_us);
   void Probe(Uid uid, const Endpoint& address, uint64_t now_us);
   void Quarantine(Uid uid, QuarantineReason reason, uint64_t now_us);
+  // Dials a data lane beside the complete link to `uid`. One HandOver or one kLaneFailed follows.
+  void OpenLane(Uid uid, Lane lane, uint32_t dial, uint64_t now_us);
   // Goodbye on every link, then drain. No event follows; done when Drained().
   void Close(uint64_t now_us);
   bool Drained() const { return closing_ && connections_.empty(); }
@@ -208,6 +214,7 @@ class ControlPlane {
   const ControlPlaneOptions options_;
   Effects* const effects_;
   Counters* const counters_;
+  Authenticator* const auth_;
   Random random_;
   DeadlineTable<DeadlineKey> deadlines_;
 

@@ -29,6 +29,8 @@ std::optional<BadInputReason> BadInputOf(RefusalReason reason) {
       return BadInputReason::kSameUid;
     case RefusalReason::kQuarantined:
       return BadInputReason::kQuarantined;
+    case RefusalReason::kUnauthenticated:
+      return BadInputReason::kUnauthenticated;
     case RefusalReason::kNone:
     case RefusalReason::kSuperseded:
     case RefusalReason::kBusy:
@@ -39,7 +41,7 @@ std::optional<BadInputReason> BadInputOf(RefusalReason reason) {
 }
 
 RefusalReason KnownRefusalReason(RefusalReason code) {
-  const bool known = code >= RefusalReason::kClusterMismatch && code <= RefusalReason::kShuttingDown;
+  const bool known = code >= RefusalReason::kClusterMismatch && code <= RefusalReason::kUnauthenticated;
   return known ? code : RefusalReason::kBusy;
 }
 

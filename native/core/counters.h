@@ -29,6 +29,8 @@ namespace skein::core {
   X(handshakesCompleted, kHandshakesCompleted)                                             \
   X(linksUp, kLinksUp)                                                                     \
   X(linksDown, kLinksDown)                                                                 \
+  X(lanesOpened, kLanesOpened)                                                             \
+  X(laneDialsFailed, kLaneDialsFailed)                                                     \
   X(superseded, kSuperseded)                                                               \
   X(refusedOut, kRefusedOut)                                                               \
   X(refusedIn, kRefusedIn)                                                                 \

@@ -8,6 +8,14 @@
 
 namespace skein::core {
 
+// A data lane whose handshake is complete. `(dial, dialler)` orders the sockets of one lane.
+struct LaneHandOver {
+  PeerIdentity peer;
+  Lane lane = Lane::kOrdinary;
+  uint32_t dial = 0;
+  Uid dialler = 0;
+};
+
 class Effects {
  public:
   virtual ~Effects() = default;
@@ -22,6 +30,9 @@ class Effects {
   virtual void Shutdown(ConnectionId id) = 0;
   // Closes at once; the id is never heard of again.
   virtual void Destroy(ConnectionId id) = 0;
+  // The socket leaves the control plane: the id is never heard of again, and Destroy is not called for it. What
+  // was queued by Write goes out first. `unread` are bytes read past the handshake, valid during the call.
+  virtual void HandOver(ConnectionId id, const LaneHandOver& lane, Bytes unread) = 0;
 
   // False when a message did not fit into the bounded inbox and was not taken. Other events always fit.
   virtual bool Emit(const Event& event) = 0;

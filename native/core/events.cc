@@ -10,6 +10,7 @@ const char* NameOf(BadInputReason reason) {
       "frameTooLarge",      "frameTooShort",   "badCrc",         "badMagic",           "badHello",
       "unknownKind",        "unexpectedFrame", "truncatedFrame", "handshakeTimeout",   "clusterMismatch",
       "versionUnsupported", "quarantined",     "sameUid",        "tooManyConnections",
+      "unauthenticated",
   };
   return kNames[static_cast<size_t>(reason)];
 }

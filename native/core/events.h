@@ -28,6 +28,8 @@ enum class EventType : uint8_t {
   kStarted,      // listening; `address` is the advertised one
   kStartFailed,  // `text` says why
   kClosed,       // every socket is closed
+  kLaneOpened,   // raised by the shell, for `reason` as the lane and `attempts` as the dial number
+  kLaneFailed,   // `attempts` is the dial number
 };
 
 enum class LinkDownReason : uint8_t {
@@ -57,14 +59,18 @@ enum class BadInputReason : uint8_t {
   kQuarantined,
   kSameUid,
   kTooManyConnections,
+  kUnauthenticated,
 };
 
-inline constexpr uint8_t kBadInputReasons = 14;
+inline constexpr uint8_t kBadInputReasons = 15;
 
 // As `transport.ts` and the counters spell it.
 const char* NameOf(BadInputReason reason);
 
 enum class GatedReason : uint8_t { kRefused, kTimeout, kUnreachable, kHandshake };
+
+// The reasons of GatedReason, in their order, after one of its own.
+enum class LaneFailedReason : uint8_t { kNoLink, kRefused, kTimeout, kUnreachable, kHandshake };
 
 enum class SuspicionCause : uint8_t { kSilence, kGone };
 
@@ -91,7 +97,9 @@ struct Event {
   uint32_t attempts = 0;
   double phi = 0;
   double ms = 0;                // silentMs, loopAgeMs, retryInMs, gapMs
-  ConnectionId connection = 0;  // of linkUp
+  ConnectionId connection = 0;  // of linkUp; the name under which a laneOpened is handed over
+  Lane lane = Lane::kControl;   // of laneFailed
+  Uid dialler = 0;              // of laneOpened
   const Endpoint* address = nullptr;
   const PeerIdentity* peer = nullptr;
   std::string_view text = {};  // remote of badInput, message of startFailed

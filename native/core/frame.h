@@ -43,6 +43,7 @@ enum class RefusalReason : uint16_t {
   kMalformed = 6,
   kBusy = 7,
   kShuttingDown = 8,
+  kUnauthenticated = 9,
 };
 
 enum class QuarantineReason : uint16_t {

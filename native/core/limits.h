@@ -20,6 +20,11 @@ inline constexpr uint32_t kQuarantinedMax = 65'536;
 inline constexpr uint32_t kWantedPeersMax = 4096;
 inline constexpr uint32_t kSelfPauseMs = 500;
 inline constexpr uint32_t kDrainTimeoutMs = 1000;
+inline constexpr uint32_t kSecretsMax = 4;
+inline constexpr uint32_t kSecretBytesMin = 16;
+inline constexpr uint32_t kSecretBytesMax = 256;
+inline constexpr uint32_t kNonceBytes = 32;
+inline constexpr uint32_t kProofBytes = 32;
 
 inline constexpr uint16_t kProtocolVersionMin = 1;
 inline constexpr uint16_t kProtocolVersionMax = 1;

@@ -15,7 +15,7 @@ WorldNode::WorldNode(World* world, core::Uid node_uid, uint16_t port)
   options.bind = options.advertised = address;
   options.heartbeat = {.interval_ms = 100, .acceptable_pause_ms = 500};
   options.random_seed = node_uid;
-  plane = std::make_unique<core::ControlPlane>(options, this, &counters);
+  plane = std::make_unique<core::ControlPlane>(options, this, &counters, nullptr);
 }
 
 void WorldNode::Dial(core::ConnectionId id, const core::Endpoint& to) {
@@ -50,6 +50,8 @@ void WorldNode::Destroy(core::ConnectionId id) {
   Shutdown(id);
   sockets_.erase(id);
 }
+
+void WorldNode::HandOver(core::ConnectionId id, const core::LaneHandOver&, core::Bytes) { Destroy(id); }
 
 bool WorldNode::Emit(const core::Event& event) {
   if (event.type == core::EventType::kMessage && refuse_messages) return false;

@@ -32,6 +32,7 @@ class WorldNode final : public core::Effects {
   uint64_t WrittenBytes(core::ConnectionId id) const override;
   void Shutdown(core::ConnectionId id) override;
   void Destroy(core::ConnectionId id) override;
+  void HandOver(core::ConnectionId id, const core::LaneHandOver& lane, core::Bytes unread) override;
   bool Emit(const core::Event& event) override;
   bool InboxFull() const override { return inbox_full; }
   uint32_t LoopAgeMs(uint64_t) override { return loop_age_ms; }
