@@ -19,6 +19,7 @@ import { ConnectionTable } from './connection-table.js'
 import { Dialler } from './dialler.js'
 import { Handshake } from './handshake.js'
 import type { ConnectionId, Effect, Input } from './io.js'
+import { Lanes } from './lanes.js'
 import { Links } from './links.js'
 import { type Peer, PeerTable } from './peers.js'
 import { type ControlPlaneOptions, PlaneContext } from './plane-context.js'
@@ -36,6 +37,7 @@ export class ControlPlane {
   private readonly dialler: Dialler
   private readonly watcher: Watcher
   private readonly links: Links
+  private readonly lanes: Lanes
   private readonly handshake: Handshake
   private readonly connections: ConnectionTable
   private readonly sockets: SocketInputs
@@ -60,6 +62,7 @@ export class ControlPlane {
       new Beats(context),
       this.connections,
     )
+    this.lanes = new Lanes(context, this.peerTable, this.connections)
     this.handshake = new Handshake(context, this.peerTable, this.dialler, this.links, (connection, reason) =>
       this.sockets.closeForBadInput(connection, reason),
     )
@@ -198,6 +201,8 @@ export class ControlPlane {
         return this.onUnwatch(input.uid)
       case 'probe':
         return this.onProbe(input.uid, input.address)
+      case 'openLane':
+        return this.lanes.open(input.uid, input.lane, input.dial)
       case 'quarantine':
         return this.onQuarantine(input.uid, input.reason)
       case 'shutdown':

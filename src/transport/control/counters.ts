@@ -16,6 +16,7 @@ export const BAD_INPUT_REASONS: readonly BadInputReason[] = [
   'quarantined',
   'sameUid',
   'tooManyConnections',
+  'unauthenticated',
 ]
 
 const COUNTER_NAMES = [
@@ -43,6 +44,9 @@ const COUNTER_NAMES = [
   'messagesDropped',
   'sendNoLink',
   'sendOutboxFull',
+  /** Data lanes handed over, dialled by either side. */
+  'lanesOpened',
+  'laneDialsFailed',
   'inboxFull',
   'selfPauses',
   'selfPausedMs',

@@ -3,8 +3,10 @@
  * timer armed. Knows neither sockets nor clocks; the adapter hands them in as ports.
  */
 import type { Address, Uid } from '../../core/address.js'
+import type { LaneSocket } from '../lane-socket.js'
 import { CONTROL_LINK_LIMITS } from '../limits.js'
 import type {
+  DataLane,
   PeerStatus,
   QuarantineReason,
   SendResult,
@@ -14,7 +16,9 @@ import type {
 import { ControlPlane, type ControlPlaneOptions } from './control-plane.js'
 import type { ConnectionId, Effect, Input } from './io.js'
 
-export type SocketEffect = Exclude<Effect, { type: 'event' }>
+type HandOver = Extract<Effect, { type: 'handOver' }>
+
+export type SocketEffect = Exclude<Effect, { type: 'event' | 'handOver' }>
 export type EventSink = (batch: readonly TransportEvent[]) => void
 
 export interface DriverPorts {
@@ -22,12 +26,18 @@ export interface DriverPorts {
   /** Calls `onDeadline` at this time or soon after, once what waits in the sockets has been read; replaces the last call. */
   arm(atMs: number | undefined): void
   apply(effect: SocketEffect): void
+  /**
+   * Makes a lane's socket of a connection's, behind what was written on it; the connection's name is never heard of again. Undefined
+   * when there is none any more.
+   */
+  handOver(connection: ConnectionId, unread: Uint8Array): LaneSocket | undefined
   /** Calls `run` soon, outside of the caller's stack. */
   postpone(run: () => void): void
 }
 
 export class ControlDriver {
   private readonly plane: ControlPlane
+  private readonly uid: Uid
   private sink: EventSink | undefined
   private pending: TransportEvent[] = []
   private heldMessageBytes = 0
@@ -41,6 +51,7 @@ export class ControlDriver {
     options: ControlPlaneOptions,
     private readonly ports: DriverPorts,
   ) {
+    this.uid = options.identity.uid
     this.plane = new ControlPlane(options)
   }
 
@@ -91,12 +102,17 @@ export class ControlDriver {
     this.command({ type: 'probe', uid, address })
   }
 
+  openLane(uid: Uid, lane: DataLane, dial: number): void {
+    this.command({ type: 'openLane', uid, lane, dial })
+  }
+
   quarantine(uid: Uid, reason: QuarantineReason): void {
-    // Events of this incarnation that wait for the sink are not delivered any more either.
-    const isFrom = (event: TransportEvent) => event.type === 'message' && event.uid === uid
-    const kept = this.pending.filter((event) => !isFrom(event))
-    this.plane.count('quarantinedFramesDropped', this.pending.length - kept.length)
-    this.pending = kept
+    // What of this incarnation waits for the sink is not delivered any more either.
+    this.pending = this.pending.filter((event) => {
+      const isMessage = event.type === 'message' && event.uid === uid
+      if (isMessage) this.plane.count('quarantinedFramesDropped')
+      return !isMessage && !this.dropLane(event, uid)
+    })
     this.command({ type: 'quarantine', uid, reason })
   }
 
@@ -139,7 +155,7 @@ export class ControlDriver {
   shutdown(): Promise<void> {
     // Before the goodbyes: whatever they cause, nobody is told.
     this.sink = undefined
-    this.pending = []
+    this.dropPending()
     return new Promise((resolve) => {
       this.onDrained = resolve
       this.command({ type: 'shutdown' })
@@ -151,7 +167,7 @@ export class ControlDriver {
   stop(): void {
     this.stopped = true
     this.sink = undefined
-    this.pending = []
+    this.dropPending()
     this.ports.arm(undefined)
     const resolve = this.onDrained
     this.onDrained = undefined
@@ -167,8 +183,31 @@ export class ControlDriver {
   private applyAll(effects: readonly Effect[]): void {
     for (const effect of effects) {
       if (effect.type === 'event') this.enqueue(effect.event)
+      else if (effect.type === 'handOver') this.handOver(effect)
       else this.ports.apply(effect)
     }
+  }
+
+  private handOver(effect: HandOver): void {
+    const { connection, peer, lane, dial, dialler, unread } = effect
+    const socket = this.ports.handOver(connection, unread)
+    if (socket !== undefined) this.enqueue({ type: 'laneOpened', peer, lane, dial, dialler, socket })
+    // The acceptor has asked for nothing: whoever dialled finds out and dials again.
+    else if (dialler === this.uid)
+      this.enqueue({ type: 'laneFailed', uid: peer.uid, lane, dial, reason: 'handshake' })
+  }
+
+  /** Events that nobody will be told of; sockets among them would have no owner. */
+  private dropPending(): void {
+    for (const event of this.pending) this.dropLane(event)
+    this.pending = []
+  }
+
+  /** Destroys the socket of a lane, of this incarnation or of any, that waits for the sink. */
+  private dropLane(event: TransportEvent, uid?: Uid): boolean {
+    if (event.type !== 'laneOpened' || (uid !== undefined && event.peer.uid !== uid)) return false
+    event.socket.destroy()
+    return true
   }
 
   private enqueue(event: TransportEvent): void {

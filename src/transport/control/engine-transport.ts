@@ -1,6 +1,7 @@
 /** What the transports that stand on the pure engine have in common: every command goes to its driver. */
 import type { Address, Uid } from '../../core/address.js'
 import type {
+  DataLane,
   PeerStatus,
   QuarantineReason,
   SendResult,
@@ -29,6 +30,10 @@ export abstract class EngineTransport implements Transport {
 
   send(uid: Uid, bytes: Uint8Array): SendResult {
     return this.driver.send(uid, bytes)
+  }
+
+  openLane(uid: Uid, lane: DataLane, dial: number): void {
+    this.driver.openLane(uid, lane, dial)
   }
 
   watch(uid: Uid, address: Address): void {

@@ -3,7 +3,7 @@
  * and the commands of the transport contract into inputs, and applies effects in order.
  */
 import type { Address, Uid } from '../../core/address.js'
-import type { QuarantineReason, TransportEvent } from '../transport.js'
+import type { DataLane, PeerHello, QuarantineReason, TransportEvent } from '../transport.js'
 
 /** Names one socket of this transport; drawn from the engine, never reused. */
 export type ConnectionId = number
@@ -30,6 +30,7 @@ export type Input =
   | { readonly type: 'watch'; readonly uid: Uid; readonly address: Address }
   | { readonly type: 'unwatch'; readonly uid: Uid }
   | { readonly type: 'probe'; readonly uid: Uid; readonly address: Address }
+  | { readonly type: 'openLane'; readonly uid: Uid; readonly lane: DataLane; readonly dial: number }
   | { readonly type: 'quarantine'; readonly uid: Uid; readonly reason: QuarantineReason }
   /** Our own reader is hopelessly behind: gives up the link it cannot take from. */
   | { readonly type: 'inboxFull'; readonly uid: Uid }
@@ -46,4 +47,17 @@ export type Effect =
   | { readonly type: 'closeGracefully'; readonly connection: ConnectionId }
   /** Close now, whatever is unsent or unread. */
   | { readonly type: 'destroy'; readonly connection: ConnectionId }
+  /**
+   * The connection has become a data lane, and the engine forgets it: the adapter makes a `LaneSocket` of its socket, behind what
+   * was written before. `unread` was read from it already.
+   */
+  | {
+      readonly type: 'handOver'
+      readonly connection: ConnectionId
+      readonly peer: PeerHello
+      readonly lane: DataLane
+      readonly dial: number
+      readonly dialler: Uid
+      readonly unread: Uint8Array
+    }
   | { readonly type: 'event'; readonly event: TransportEvent }

@@ -6,16 +6,21 @@ import type { Address } from '../../core/address.js'
 import type { Hello } from '../../wire/hello.js'
 import { PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN, TRANSPORT_LIMITS } from '../limits.js'
 import type { BadInputReason, TransportEvent, TransportOptions } from '../transport.js'
+import type { EngineAuth } from './auth.js'
 import type { Connection } from './connection.js'
 import { createCounters } from './counters.js'
 import { DeadlineHeap } from './deadlines.js'
-import type { Effect } from './io.js'
+import type { ConnectionId, Effect } from './io.js'
 
 export interface ControlPlaneOptions extends TransportOptions {
   /** Uniform in [0, 1); drawn for jitter only. */
   readonly random: () => number
   /** Age of the last turn of the JavaScript loop, for beats and echoes. Default 0: the engine runs on that loop. */
   readonly loopAgeMs?: (nowMs: number) => number
+  /** Needed with `secrets`. */
+  readonly auth?: EngineAuth
+  /** Asked for every hello and hello ack that is otherwise in order; false is `unauthenticated`. */
+  readonly authorize?: (connection: ConnectionId, hello: Hello) => boolean
 }
 
 const NO_ADDRESS: Address = { host: '', port: 0 }
