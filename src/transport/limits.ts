@@ -21,6 +21,13 @@ export const TRANSPORT_LIMITS = {
   selfPauseMs: 500,
   /** How long a closing socket may take to drain before it is destroyed. */
   drainTimeoutMs: 1000,
+  /** Secrets of one node, so that one can be rotated in while others go. */
+  secretsMax: 4,
+  secretBytesMin: 16,
+  secretBytesMax: 256,
+  /** What makes a proof hold once only, drawn by each end for each connection. */
+  nonceBytes: 32,
+  proofBytes: 32,
 } as const
 
 /** Pace and memory of the control link's engine. All times in milliseconds. */
