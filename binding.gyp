@@ -14,6 +14,7 @@
       'native/core/control_plane_handshake.cc',
       'native/core/control_plane_input.cc',
       'native/core/control_plane_lane.cc',
+      'native/core/control_plane_refusal.cc',
       'native/core/crc32c.cc',
       'native/core/events.cc',
       'native/core/frame.cc',

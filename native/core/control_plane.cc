@@ -128,7 +128,7 @@ void ControlPlane::Probe(Uid uid, const Endpoint& address, uint64_t now_us) {
     return;
   }
   const auto asked = std::ranges::find(target->probes, uid, &PendingProbe::uid);
-  if (asked == target->probes.end()) target->probes.push_back({uid, 0});
+  if (asked == target->probes.end()) target->probes.push_back({.uid = uid});
   Reconsider(*target, DialTime::kNow, now_us);
 }
 
@@ -158,6 +158,7 @@ void ControlPlane::Quarantine(Uid uid, QuarantineReason reason, uint64_t now_us)
     AbandonDial(*target, true, now_us);
     Reconsider(*target, DialTime::kBackoff, now_us);
   }
+  EndLaneHandshakes(uid, now_us);
   const QuarantineBody body{uid, quarantined_[uid], {}};
   for (auto& [id, connection] : connections_) {
     if (connection->peer.uid != uid) continue;

@@ -144,6 +144,8 @@ class ControlPlane {
   bool IsLinked(Uid uid);
   void Reconsider(Target& target, DialTime time, uint64_t now_us);
   void StartDial(Target& target, uint64_t now_us);
+  // A connection that has begun to connect.
+  Connection& AddDial(const Endpoint& address, Uid expected, uint64_t now_us);
   void PlanDial(Target& target, uint64_t at_us);
   uint32_t NextDialNumber(const Connection& connection, const Target& target);
   void DialFailed(Connection& connection, GatedReason reason, uint64_t now_us);
@@ -158,25 +160,47 @@ class ControlPlane {
   void AbandonDial(Target& target, bool withdrawn, uint64_t now_us);
 
   // --- control_plane_handshake.cc
+  Hello OwnHello(const Connection& connection, const Endpoint& dialed);
+  void WriteHello(Connection& connection, const Endpoint& dialed);
   void OnHello(Connection& connection, const FrameView& frame, uint64_t now_us);
+  void WriteHelloAck(Connection& connection, const Endpoint& dialed, Bytes hello_body);
   std::optional<RefusalReason> WhyRefuse(const Hello& hello);
-  void Refuse(Connection& connection, RefusalReason reason, Uid peer_uid, uint64_t now_us);
   void OnHelloAck(Connection& connection, const FrameView& frame, uint64_t now_us);
-  std::optional<BadInputReason> WhyRejectAck(const Connection& connection, const Hello& hello);
+  std::optional<BadInputReason> WhyRejectAck(Connection& connection, const Hello& hello, Bytes body,
+                                             Bytes rest);
   void OnOtherIncarnation(Connection& connection, Target& target, uint64_t now_us);
   void OnExpectedAck(Connection& connection, Target& target, uint64_t now_us);
+  bool WouldWin(const Connection& connection);
+  void OnReady(Connection& connection, const FrameView& frame, uint64_t now_us);
+  void Complete(Connection& connection, uint64_t now_us);
+  void BecomeLink(Connection& connection, Pair& pair, uint64_t now_us);
+  void EmitLinkUp(const Connection& connection);
+
+  // --- control_plane_refusal.cc
+  void Refuse(Connection& connection, RefusalReason reason, Uid peer_uid, uint64_t now_us);
   void OnRefusal(Connection& connection, const FrameView& frame, uint64_t now_us);
   void ActOnRefusal(Target& target, Uid expected, const RefusalBody& body, RefusalReason reason,
                     uint64_t now_us);
   void RefusedForGood(Target& target, Uid expected, Uid by, uint64_t now_us);
   void OnSuperseded(Target& target, const RefusalBody& body, uint64_t now_us);
   void EmitQuarantinedBy(Uid uid, const Endpoint& address, uint16_t reason);
-  bool WouldWin(const Connection& connection);
-  void OnReady(Connection& connection, uint64_t now_us);
-  void Complete(Connection& connection, uint64_t now_us);
-  void BecomeLink(Connection& connection, Pair& pair, uint64_t now_us);
-  void EmitLinkUp(const Connection& connection);
-  void WriteHello(Connection& connection, FrameKind kind, const Endpoint& dialed);
+  void OnQuarantined(Connection& connection, const FrameView& frame, uint64_t now_us);
+
+  // --- control_plane_auth.cc: admission by secrets; without any, nothing is asked and nothing shown
+  bool WantsProofs() const { return !options_.secrets.empty(); }
+  void AddNonce(Hello* hello);
+  Proof ProofOf(std::string_view label, size_t secret, Bytes transcript) const;
+  void AppendProofs(Connection& connection, Bytes hello_body, std::vector<uint8_t>* ack_body);
+  bool AdmitAcceptor(Connection& connection, Bytes signed_ack, Bytes proofs);
+  bool AdmitDialler(const Connection& connection, Bytes ready_body) const;
+  void WriteReady(Connection& connection);
+
+  // --- control_plane_lane.cc: data lanes, up to their hand-over
+  void EmitLaneFailed(Uid uid, Lane lane, uint32_t dial, LaneFailedReason reason);
+  void LaneDialFailed(Connection& connection, GatedReason reason);
+  void OnLaneAck(Connection& connection, uint64_t now_us);
+  void HandOver(Connection& connection);
+  void EndLaneHandshakes(Uid uid, uint64_t now_us);
 
   // --- control_plane_input.cc: frames
   void HandleFrame(Connection& connection, const FrameView& frame, uint64_t now_us);
@@ -185,7 +209,6 @@ class ControlPlane {
   void HandleLinkFrame(Connection& connection, const FrameView& frame, uint64_t now_us);
   void OnMessage(Connection& connection, const FrameView& frame, uint64_t now_us);
   void OnGoodbye(Connection& connection, const FrameView& frame, uint64_t now_us);
-  void OnQuarantined(Connection& connection, const FrameView& frame, uint64_t now_us);
   void WriteFrame(Connection& connection, const FrameHead& head, Bytes body);
   template <typename Body>
   void WriteStruct(Connection& connection, FrameKind kind, uint8_t flags, uint32_t sequence,
@@ -236,6 +259,7 @@ class ControlPlane {
   uint64_t next_target_id_ = 1;
   uint64_t use_counter_ = 0;
   uint32_t pending_accepts_ = 0;
+  uint32_t lane_dials_ = 0;  // whose outcome is not told yet
   uint64_t pause_offset_us_ = 0;
   bool closing_ = false;
 };

@@ -9,7 +9,8 @@ namespace skein::core {
 void ControlPlane::CloseConnection(Connection& connection, Draining draining, uint64_t now_us) {
   if (connection.phase == Phase::kClosing) return;
   connection.phase = Phase::kClosing;
-  connection.draining = draining;
+  // What a dialler sends behind its `ready` on a lane are frames of another kind.
+  connection.draining = connection.lane == Lane::kControl ? draining : Draining::kUnreadable;
   connection.beat_interval_ms = 0;
   deadlines_.Clear({DeadlineKind::kBeat, connection.id});
   effects_->Shutdown(connection.id);
@@ -91,7 +92,8 @@ void ControlPlane::BadInput(Connection& connection, BadInputReason reason, uint6
 
 bool ControlPlane::AwaitsReadyFrom(Uid uid) const {
   for (const auto& [id, connection] : connections_) {
-    if (connection->phase == Phase::kAwaitReady && connection->peer.uid == uid) return true;
+    const bool successor = connection->phase == Phase::kAwaitReady && connection->lane == Lane::kControl;
+    if (successor && connection->peer.uid == uid) return true;
   }
   return false;
 }

@@ -66,21 +66,26 @@ void ControlPlane::StartDial(Target& target, uint64_t now_us) {
     PlanDial(target, now_us + uint64_t{limits::kBusyRetryMs} * 1000);
     return;
   }
+  Connection& connection = AddDial(target.address, *needed, now_us);
+  connection.target_id = target.id;
+  target.dial = connection.id;
+  target.last_dial_us = now_us;
+  for (PendingProbe& probe : target.probes) probe.dialed = true;
+  counters_->Add(Counter::kDials);
+}
+
+Connection& ControlPlane::AddDial(const Endpoint& address, Uid expected, uint64_t now_us) {
   auto connection = std::make_unique<Connection>();
   const ConnectionId id = next_connection_id_++;
   connection->id = id;
   connection->phase = Phase::kConnecting;
   connection->dialled = true;
-  connection->target_id = target.id;
-  connection->expected = *needed;
-  connection->remote = FormatEndpoint(target.address);
-  connections_[id] = std::move(connection);
-  target.dial = id;
-  target.last_dial_us = now_us;
-  counters_->Add(Counter::kDials);
+  connection->expected = expected;
+  connection->remote = FormatEndpoint(address);
   const uint64_t timeout_us = uint64_t{options_.dial.connect_timeout_ms} * 1000;
   deadlines_.Set({DeadlineKind::kConnection, id}, now_us + timeout_us);
-  effects_->Dial(id, target.address);
+  effects_->Dial(id, address);
+  return *(connections_[id] = std::move(connection));
 }
 
 // The dial number to announce to whoever this connection expects, or is likely to find.
@@ -97,6 +102,7 @@ void ControlPlane::OnConnected(ConnectionId id, uint64_t /*now_us*/) {
   Collect();
   Connection* connection = FindConnection(id);
   if (connection == nullptr || connection->phase != Phase::kConnecting) return;
+  if (connection->lane != Lane::kControl) return WriteHello(*connection, *connection->lane_address);
   const Target* target = FindTarget(connection->target_id);
   if (target == nullptr) {
     DestroyConnection(*connection);
@@ -107,8 +113,7 @@ void ControlPlane::OnConnected(ConnectionId id, uint64_t /*now_us*/) {
   if (Pair* pair = FindPair(connection->expected)) {
     pair->dial_highest = std::max(pair->dial_highest, connection->rank.dial);
   }
-  connection->phase = Phase::kHelloSent;
-  WriteHello(*connection, FrameKind::kHello, target->address);
+  WriteHello(*connection, target->address);
 }
 
 void ControlPlane::OnConnectFailed(ConnectionId id, GatedReason reason, uint64_t now_us) {
@@ -121,6 +126,7 @@ void ControlPlane::OnConnectFailed(ConnectionId id, GatedReason reason, uint64_t
 
 // The dial came to nothing; the connection itself is the caller's to close.
 void ControlPlane::DialFailed(Connection& connection, GatedReason reason, uint64_t now_us) {
+  if (connection.lane != Lane::kControl) return LaneDialFailed(connection, reason);
   Target* target = FindTarget(connection.target_id);
   if (target == nullptr || target->dial != connection.id) return;
   target->dial = 0;
@@ -140,7 +146,9 @@ void ControlPlane::TargetFailed(Target& target, GatedReason reason, uint64_t now
     SettleProbes(target, ProbeOutcome::kUnknown);
   }
   const uint64_t confirm_us = uint64_t{std::max(options_.dial.confirm_gone_ms, 1u)} * 1000;
-  const uint64_t delay_us = confirm ? confirm_us : BackoffUs(target);
+  // A question asked while this dial was under way has waited long enough.
+  const bool asked_since = !target.probes.empty() && !target.probes.front().dialed;
+  const uint64_t delay_us = asked_since ? 0 : confirm ? confirm_us : BackoffUs(target);
   if (!NeededAt(target).has_value()) {
     Reconsider(target, DialTime::kBackoff, now_us);
     return;
@@ -164,6 +172,11 @@ bool ControlPlane::OnRefusedConnection(Target& target, uint64_t now_us) {
   bool owed = false;
   std::vector<PendingProbe> open;
   for (PendingProbe probe : target.probes) {
+    // What a dial from before the question met is no answer to it.
+    if (!probe.dialed) {
+      open.push_back(probe);
+      continue;
+    }
     // Heard of before or not: the question was whether it answers here.
     if (is_confirmed(probe.first_refused_us)) {
       EmitProbed(probe.uid, ProbeOutcome::kGone);
@@ -200,8 +213,15 @@ void ControlPlane::OnAnswer(Target& target, Uid uid, uint64_t now_us) {
   }
 }
 
+// Those for which a dial was made.
 void ControlPlane::SettleProbes(Target& target, ProbeOutcome outcome) {
-  for (const PendingProbe& probe : std::exchange(target.probes, {})) EmitProbed(probe.uid, outcome);
+  for (const PendingProbe& probe : std::exchange(target.probes, {})) {
+    if (probe.dialed) {
+      EmitProbed(probe.uid, outcome);
+    } else {
+      target.probes.push_back(probe);
+    }
+  }
 }
 
 void ControlPlane::EmitProbed(Uid uid, ProbeOutcome outcome) {
@@ -225,7 +245,8 @@ void ControlPlane::Block(Target& target, Uid uid, uint64_t now_us) {
   target.blocked = true;
   target.blocked_by = uid;
   SettleProbes(target, ProbeOutcome::kUnknown);
-  Reconsider(target, DialTime::kBackoff, now_us);
+  // A question asked by name and since then is not held up by the refusal of another.
+  Reconsider(target, target.probes.empty() ? DialTime::kBackoff : DialTime::kNow, now_us);
 }
 
 // Gives up a dial that nobody needs any more. One whose hello is written may only be given up because its

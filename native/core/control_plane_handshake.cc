@@ -1,4 +1,4 @@
-// Hello, helloAck, ready; refusals; and how one socket of a pair prevails.
+// Hello, helloAck, ready; and how one socket of a pair prevails.
 #include <algorithm>
 
 #include "control_plane.h"
@@ -13,42 +13,6 @@ bool VersionsOverlap(const Hello& hello) {
 
 PeerIdentity IdentityOf(Hello&& hello) {
   return {hello.uid, std::move(hello.node_id), std::move(hello.advertised), std::move(hello.bind)};
-}
-
-// What a refusal is called when it closes a connection because of its hello; empty when nothing was wrong
-// with it.
-std::optional<BadInputReason> BadInputOf(RefusalReason reason) {
-  switch (reason) {
-    case RefusalReason::kMalformed:
-      return BadInputReason::kBadHello;
-    case RefusalReason::kVersionUnsupported:
-      return BadInputReason::kVersionUnsupported;
-    case RefusalReason::kClusterMismatch:
-      return BadInputReason::kClusterMismatch;
-    case RefusalReason::kSameUid:
-      return BadInputReason::kSameUid;
-    case RefusalReason::kQuarantined:
-      return BadInputReason::kQuarantined;
-    case RefusalReason::kUnauthenticated:
-      return BadInputReason::kUnauthenticated;
-    case RefusalReason::kNone:
-    case RefusalReason::kSuperseded:
-    case RefusalReason::kBusy:
-    case RefusalReason::kShuttingDown:
-      return std::nullopt;
-  }
-  return std::nullopt;
-}
-
-RefusalReason KnownRefusalReason(RefusalReason code) {
-  const bool known = code >= RefusalReason::kClusterMismatch && code <= RefusalReason::kUnauthenticated;
-  return known ? code : RefusalReason::kBusy;
-}
-
-QuarantineReason KnownQuarantineReason(uint16_t code) {
-  const bool known = code >= static_cast<uint16_t>(QuarantineReason::kRemovedAfterDown) &&
-                     code <= static_cast<uint16_t>(QuarantineReason::kOperator);
-  return known ? static_cast<QuarantineReason>(code) : QuarantineReason::kOperator;
 }
 
 }  // namespace
@@ -80,32 +44,50 @@ ConnectionId ControlPlane::OnAccepted(const std::string& remote, uint64_t now_us
   return id;
 }
 
-void ControlPlane::WriteHello(Connection& connection, FrameKind kind, const Endpoint& dialed) {
+Hello ControlPlane::OwnHello(const Connection& connection, const Endpoint& dialed) {
   Hello hello;
   hello.version_min = limits::kProtocolVersionMin;
   hello.version_max = limits::kProtocolVersionMax;
   hello.uid = options_.uid;
   hello.dial = connection.rank.dial;
+  hello.lane = connection.lane;
   hello.cluster = options_.cluster;
   hello.node_id = options_.node_id;
   hello.bind = options_.bind;
   hello.advertised = options_.advertised;
   hello.dialed = dialed;
-  const std::vector<uint8_t> body = EncodeHelloBody(hello);
-  WriteFrame(connection, EncodeHead(kind, 0, 0, body), body);
+  if (WantsProofs()) AddNonce(&hello);
+  return hello;
+}
+
+void ControlPlane::WriteHello(Connection& connection, const Endpoint& dialed) {
+  connection.phase = Phase::kHelloSent;
+  const std::vector<uint8_t> body = EncodeHelloBody(OwnHello(connection, dialed));
+  WriteFrame(connection, EncodeHead(FrameKind::kHello, 0, 0, body), body);
+  if (WantsProofs()) connection.admission = std::make_unique<Admission>(Admission{body});
+}
+
+void ControlPlane::WriteHelloAck(Connection& connection, const Endpoint& dialed, Bytes hello_body) {
+  connection.phase = Phase::kAwaitReady;
+  std::vector<uint8_t> body = EncodeHelloBody(OwnHello(connection, dialed));
+  if (WantsProofs()) AppendProofs(connection, hello_body, &body);
+  WriteFrame(connection, EncodeHead(FrameKind::kHelloAck, 0, 0, body), body);
 }
 
 std::optional<RefusalReason> ControlPlane::WhyRefuse(const Hello& hello) {
   if (!VersionsOverlap(hello)) return RefusalReason::kVersionUnsupported;
   if (hello.cluster != options_.cluster) return RefusalReason::kClusterMismatch;
   if (hello.uid == options_.uid) return RefusalReason::kSameUid;
+  if (WantsProofs() && !hello.nonce.has_value()) return RefusalReason::kUnauthenticated;
   if (quarantined_.contains(hello.uid)) return RefusalReason::kQuarantined;
   // A new link would feed the inbox. The dialler backs off and tries again.
   if (effects_->InboxFull()) return RefusalReason::kBusy;
+  if (hello.lane != Lane::kControl) return std::nullopt;
   const Pair* pair = FindPair(hello.uid);
   const Connection* link = pair == nullptr ? nullptr : LinkOf(*pair);
   // A dial in flight loses to a completed handshake only, and only from below.
-  if (link != nullptr && LinkRank{hello.dial, hello.uid} <= link->rank) return RefusalReason::kSuperseded;
+  const LinkRank rank{hello.dial, hello.uid};
+  if (link != nullptr && !rank.Outranks(link->rank)) return RefusalReason::kSuperseded;
   return std::nullopt;
 }
 
@@ -120,56 +102,38 @@ void ControlPlane::OnHello(Connection& connection, const FrameView& frame, uint6
     Refuse(connection, *refusal, hello->uid, now_us);
     return;
   }
+  // Nothing is remembered of a hello alone, its dial number included: anybody can write one.
   connection.rank = {hello->dial, hello->uid};
+  connection.lane = hello->lane;
   const Endpoint dialed = hello->dialed;
   connection.peer = IdentityOf(std::move(*hello));
-  connection.phase = Phase::kAwaitReady;
-  // Remembered only of incarnations that are known: a hello alone must not cost memory.
-  if (Pair* pair = FindPair(connection.peer.uid)) {
-    pair->dial_highest = std::max(pair->dial_highest, connection.rank.dial);
-  }
-  WriteHello(connection, FrameKind::kHelloAck, dialed);
+  WriteHelloAck(connection, dialed, frame.Body());
 }
 
-void ControlPlane::Refuse(Connection& connection, RefusalReason reason, Uid peer_uid, uint64_t now_us) {
-  RefusalBody body{};
-  body.uid = options_.uid;
-  body.reason = reason;
-  body.version_min = limits::kProtocolVersionMin;
-  body.version_max = limits::kProtocolVersionMax;
-  if (reason == RefusalReason::kQuarantined) body.detail = static_cast<uint16_t>(quarantined_[peer_uid]);
-  if (reason == RefusalReason::kSuperseded) {
-    const Pair* pair = FindPair(peer_uid);
-    const Connection* link = LinkOf(*pair);
-    // With this the dialler's next attempt is above both.
-    body.dial = std::max(pair->dial_highest, link->rank.dial);
-  }
-  counters_->Add(Counter::kRefusedOut);
-  WriteStruct(connection, FrameKind::kRefusal, 0, 0, body);
-  const std::optional<BadInputReason> bad = BadInputOf(reason);
-  if (bad.has_value()) {
-    BadInput(connection, *bad, now_us);
-  } else {
-    CloseConnection(connection, Draining::kDrop, now_us);
-  }
-}
-
-std::optional<BadInputReason> ControlPlane::WhyRejectAck(const Connection& connection, const Hello& hello) {
+// `rest` is what follows the hello and its nonce in `body`.
+std::optional<BadInputReason> ControlPlane::WhyRejectAck(Connection& connection, const Hello& hello, Bytes body,
+                                                         Bytes rest) {
   // An answer to another hello than ours.
-  if (hello.dial != connection.rank.dial) return BadInputReason::kBadHello;
+  if (hello.dial != connection.rank.dial || hello.lane != connection.lane) return BadInputReason::kBadHello;
+  const std::optional<Bytes> proofs = hello.nonce.has_value() ? DecodeProofs(rest) : Bytes();
+  if (WantsProofs() && !proofs.has_value()) return BadInputReason::kBadHello;
   if (!VersionsOverlap(hello)) return BadInputReason::kVersionUnsupported;
   if (hello.cluster != options_.cluster) return BadInputReason::kClusterMismatch;
   if (hello.uid == options_.uid) return BadInputReason::kSameUid;
-  return std::nullopt;
+  const Bytes signed_ack = body.first(body.size() - rest.size());
+  const bool admitted = !WantsProofs() || AdmitAcceptor(connection, signed_ack, *proofs);
+  return admitted ? std::nullopt : std::optional(BadInputReason::kUnauthenticated);
 }
 
 void ControlPlane::OnHelloAck(Connection& connection, const FrameView& frame, uint64_t now_us) {
   if (!HasHelloMagic(frame.Body())) return BadInput(connection, BadInputReason::kBadMagic, now_us);
-  std::optional<Hello> hello = DecodeHelloBody(frame.Body());
+  Bytes rest;
+  std::optional<Hello> hello = DecodeHelloBody(frame.Body(), &rest);
   const std::optional<BadInputReason> bad =
-      hello.has_value() ? WhyRejectAck(connection, *hello) : BadInputReason::kBadHello;
+      hello.has_value() ? WhyRejectAck(connection, *hello, frame.Body(), rest) : BadInputReason::kBadHello;
   if (bad.has_value()) return BadInput(connection, *bad, now_us);
   connection.peer = IdentityOf(std::move(*hello));
+  if (connection.lane != Lane::kControl) return OnLaneAck(connection, now_us);
   const Uid uid = connection.peer.uid;
   Target* target = FindTarget(connection.target_id);
   if (target == nullptr) return CloseConnection(connection, Draining::kDrop, now_us);
@@ -214,83 +178,32 @@ void ControlPlane::OnExpectedAck(Connection& connection, Target& target, uint64_
   if ((probed && healthy) || !WouldWin(connection)) {
     CloseConnection(connection, Draining::kDrop, now_us);
   } else {
-    WriteFrame(connection, EncodeHead(FrameKind::kReady, 0, 0, {}), {});
+    WriteReady(connection);
     Complete(connection, now_us);
   }
   Reconsider(target, DialTime::kBackoff, now_us);
 }
 
-void ControlPlane::OnRefusal(Connection& connection, const FrameView& frame, uint64_t now_us) {
-  RefusalBody body;
-  if (!frame.Read(&body)) return BadInput(connection, BadInputReason::kFrameTooShort, now_us);
-  counters_->Add(Counter::kRefusedIn);
-  CloseConnection(connection, Draining::kDrop, now_us);
-  Target* target = FindTarget(connection.target_id);
-  if (target == nullptr || target->dial != connection.id) return;
-  target->dial = 0;
-  const RefusalReason reason = KnownRefusalReason(body.reason);
-  if (reason != RefusalReason::kSuperseded) {
-    Event event{.type = EventType::kRefused, .reason = static_cast<uint8_t>(reason)};
-    event.uid = body.uid;
-    event.address = &target->address;
-    Emit(event);
+void ControlPlane::OnReady(Connection& connection, const FrameView& frame, uint64_t now_us) {
+  if (WantsProofs() && !AdmitDialler(connection, frame.Body())) {
+    return Refuse(connection, RefusalReason::kUnauthenticated, 0, now_us);
   }
-  // A refusal is an answer: its sender lives at this address, and nobody else does.
-  if (body.uid != 0) OnAnswer(*target, body.uid, now_us);
-  ActOnRefusal(*target, connection.expected, body, reason, now_us);
-}
-
-void ControlPlane::ActOnRefusal(Target& target, Uid expected, const RefusalBody& body, RefusalReason reason,
-                                uint64_t now_us) {
-  if (reason == RefusalReason::kSuperseded) return OnSuperseded(target, body, now_us);
-  counters_->Add(Counter::kDialsFailed);
-  const bool quarantined = reason == RefusalReason::kQuarantined;
-  if (quarantined) EmitQuarantinedBy(body.uid, target.address, body.detail);
-  if (quarantined || reason == RefusalReason::kSameUid) {
-    RefusedForGood(target, expected, body.uid, now_us);
-  } else {
-    TargetFailed(target, GatedReason::kHandshake, now_us);
-  }
-}
-
-// Whoever refuses does not speak for another incarnation that is expected at its address: that one may yet
-// come.
-void ControlPlane::RefusedForGood(Target& target, Uid expected, Uid by, uint64_t now_us) {
-  if (expected == 0 || expected == by) {
-    Block(target, by, now_us);
-  } else {
-    TargetFailed(target, GatedReason::kHandshake, now_us);
-  }
-}
-
-// At once again with a higher number, unless a link serves by now or this goes on and on.
-void ControlPlane::OnSuperseded(Target& target, const RefusalBody& body, uint64_t now_us) {
-  target.dial_highest = std::max(target.dial_highest, body.dial);
-  if (Pair* pair = FindPair(body.uid)) pair->dial_highest = std::max(pair->dial_highest, body.dial);
-  if (++target.superseded_retries > limits::kSupersededRetriesMax && NeededAt(target).has_value()) {
-    counters_->Add(Counter::kDialsFailed);
-    TargetFailed(target, GatedReason::kHandshake, now_us);
-  } else {
-    Reconsider(target, DialTime::kNow, now_us);
-  }
-}
-
-void ControlPlane::OnReady(Connection& connection, uint64_t now_us) {
   connection.counts_as_pending = false;
   --pending_accepts_;
-  Complete(connection, now_us);
+  connection.lane == Lane::kControl ? Complete(connection, now_us) : HandOver(connection);
 }
 
 // Whether this connection would take the place of its pair's present link.
 bool ControlPlane::WouldWin(const Connection& connection) {
   const Pair* pair = FindPair(connection.peer.uid);
   const Connection* link = pair == nullptr ? nullptr : LinkOf(*pair);
-  return link == nullptr || connection.rank > link->rank;
+  return link == nullptr || connection.rank.Outranks(link->rank);
 }
 
 // The handshake is done on our side. The pair keeps the highest complete link.
 void ControlPlane::Complete(Connection& connection, uint64_t now_us) {
   connection.phase = Phase::kComplete;
+  connection.admission.reset();
   deadlines_.Clear({DeadlineKind::kConnection, connection.id});
   // From here on the pair is remembered: both sides have shown that they speak.
   counters_->Add(Counter::kHandshakesCompleted);
@@ -350,31 +263,6 @@ void ControlPlane::EmitLinkUp(const Connection& connection) {
   event.connection = connection.id;
   event.peer = &connection.peer;
   Emit(event);
-}
-
-void ControlPlane::EmitQuarantinedBy(Uid uid, const Endpoint& address, uint16_t reason) {
-  Event event{.type = EventType::kQuarantinedBy};
-  event.reason = static_cast<uint8_t>(KnownQuarantineReason(reason));
-  event.uid = uid;
-  event.address = &address;
-  Emit(event);
-}
-
-void ControlPlane::OnQuarantined(Connection& connection, const FrameView& frame, uint64_t now_us) {
-  QuarantineBody body;
-  if (!frame.Read(&body)) return BadInput(connection, BadInputReason::kFrameTooShort, now_us);
-  if (body.uid != options_.uid) return BadInput(connection, BadInputReason::kUnexpectedFrame, now_us);
-  const Uid uid = connection.peer.uid;
-  EmitQuarantinedBy(uid, connection.peer.address, static_cast<uint16_t>(body.reason));
-  // Blocked before the loss of the link could dial it.
-  for (const auto& [id, target] : targets_) {
-    const bool watched_here = std::ranges::find(target->watches, uid) != target->watches.end();
-    const bool here = target->answered_by == uid || target->address == connection.peer.address ||
-                      target->connect_uid == uid || watched_here;
-    const bool somebody_else = target->connect_uid != 0 && target->connect_uid != uid;
-    if (here && !somebody_else) Block(*target, uid, now_us);
-  }
-  CloseForPeer(connection, LinkDownReason::kQuarantined, DialTime::kBackoff, now_us);
 }
 
 }  // namespace skein::core

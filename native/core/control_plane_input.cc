@@ -86,8 +86,11 @@ void ControlPlane::HandleFrame(Connection& connection, const FrameView& frame, u
       if (kind == FrameKind::kRefusal) return OnRefusal(connection, frame, now_us);
       break;
     case Phase::kAwaitReady:
-      if (kind == FrameKind::kReady) return OnReady(connection, now_us);
-      if (kind == FrameKind::kQuarantined) return OnQuarantined(connection, frame, now_us);
+      if (kind == FrameKind::kReady) return OnReady(connection, frame, now_us);
+      // Only a link says so, and before a proof anybody could.
+      if (kind == FrameKind::kQuarantined && !WantsProofs() && connection.lane == Lane::kControl) {
+        return OnQuarantined(connection, frame, now_us);
+      }
       if (kind == FrameKind::kGoodbye) return OnGoodbye(connection, frame, now_us);
       break;
     case Phase::kComplete:

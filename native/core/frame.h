@@ -6,6 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "bytes.h"
@@ -32,6 +33,8 @@ enum class FrameKind : uint8_t {
 enum class Lane : uint8_t { kControl = 0, kOrdinary = 1, kLarge = 2 };
 
 inline constexpr uint8_t kFlagEchoWanted = 1;
+// Of a hello: a nonce follows the strings, and in an ack the proofs follow the nonce.
+inline constexpr uint8_t kHelloFlagProof = 1;
 
 enum class RefusalReason : uint16_t {
   kNone = 0,
@@ -132,6 +135,7 @@ static_assert(offsetof(HeartbeatBody, interval_ms) == 12);
 static_assert(sizeof(HelloBody) == 56 && offsetof(HelloBody, version_min) == 4);
 static_assert(offsetof(HelloBody, uid) == 8 && offsetof(HelloBody, features) == 16);
 static_assert(offsetof(HelloBody, dial) == 32 && offsetof(HelloBody, lane) == 36);
+static_assert(offsetof(HelloBody, flags) == 37);
 static_assert(offsetof(HelloBody, cluster_length) == 38 && offsetof(HelloBody, bind_port) == 44);
 static_assert(offsetof(HelloBody, advertised_port) == 48 && offsetof(HelloBody, dialed_port) == 52);
 static_assert(sizeof(RefusalBody) == 24 && offsetof(RefusalBody, reason) == 8);
@@ -194,6 +198,9 @@ class FrameReader {
 
   // The next frame, no longer than `length_max` after its length field. kTooLarge and kTooShort are final.
   Status Next(uint32_t length_max, FrameView* frame);
+
+  // What was fed and not yet read, after a frame: no longer ours to keep.
+  Bytes TakeRest() { return std::exchange(input_, {}); }
 
   // True when the stream stands inside a frame.
   bool HasPartial() const { return !partial_.empty() && !partial_delivered_; }

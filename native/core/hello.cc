@@ -1,4 +1,5 @@
-// The hello codec: fixed struct first, then five strings back to back in the order of their lengths.
+// The hello codec: fixed struct first, then five strings back to back in the order of their lengths, then the
+// nonce.
 #include "hello.h"
 
 #include <string_view>
@@ -69,7 +70,8 @@ std::vector<uint8_t> EncodeHelloBody(const Hello& hello) {
   body.version_max = hello.version_max;
   body.uid = hello.uid;
   body.dial = hello.dial;
-  body.lane = Lane::kControl;
+  body.lane = hello.lane;
+  body.flags = hello.nonce.has_value() ? kHelloFlagProof : 0;
   body.cluster_length = static_cast<uint16_t>(hello.cluster.size());
   body.node_id_length = static_cast<uint16_t>(hello.node_id.size());
   body.bind_host_length = static_cast<uint16_t>(hello.bind.host.size());
@@ -78,16 +80,18 @@ std::vector<uint8_t> EncodeHelloBody(const Hello& hello) {
   body.advertised_port = hello.advertised.port;
   body.dialed_host_length = static_cast<uint16_t>(hello.dialed.host.size());
   body.dialed_port = hello.dialed.port;
+  const size_t nonce_bytes = hello.nonce.has_value() ? limits::kNonceBytes : 0;
   const size_t strings = hello.cluster.size() + hello.node_id.size() + hello.bind.host.size() +
                          hello.advertised.host.size() + hello.dialed.host.size();
-  std::vector<uint8_t> bytes(sizeof(HelloBody) + strings);
+  std::vector<uint8_t> bytes(sizeof(HelloBody) + strings + nonce_bytes);
   Store(bytes.data(), body);
   uint8_t* at = bytes.data() + sizeof(HelloBody);
   at = Put(at, hello.cluster);
   at = Put(at, hello.node_id);
   at = Put(at, hello.bind.host);
   at = Put(at, hello.advertised.host);
-  Put(at, hello.dialed.host);
+  at = Put(at, hello.dialed.host);
+  if (hello.nonce.has_value()) Store(at, *hello.nonce);
   return bytes;
 }
 
@@ -95,15 +99,16 @@ bool HasHelloMagic(Bytes body) {
   return body.size() >= sizeof(uint32_t) && Load<uint32_t>(body.data()) == kHelloMagic;
 }
 
-std::optional<Hello> DecodeHelloBody(Bytes bytes) {
+std::optional<Hello> DecodeHelloBody(Bytes bytes, Bytes* after) {
   if (bytes.size() < sizeof(HelloBody)) return std::nullopt;
   const auto body = Load<HelloBody>(bytes.data());
-  if (body.uid == 0 || body.dial == 0 || body.lane != Lane::kControl) return std::nullopt;
+  if (body.uid == 0 || body.dial == 0 || body.lane > Lane::kLarge) return std::nullopt;
   Hello hello;
   hello.version_min = body.version_min;
   hello.version_max = body.version_max;
   hello.uid = body.uid;
   hello.dial = body.dial;
+  hello.lane = body.lane;
   hello.bind.port = body.bind_port;
   hello.advertised.port = body.advertised_port;
   hello.dialed.port = body.dialed_port;
@@ -115,7 +120,20 @@ std::optional<Hello> DecodeHelloBody(Bytes bytes) {
       TakeText(&rest, body.advertised_host_length, limits::kHostBytesMax, &hello.advertised.host) &&
       TakeText(&rest, body.dialed_host_length, limits::kHostBytesMax, &hello.dialed.host);
   if (!whole || hello.advertised.host.empty() || hello.advertised.port == 0) return std::nullopt;
+  if ((body.flags & kHelloFlagProof) != 0) {
+    if (rest.size() < limits::kNonceBytes) return std::nullopt;
+    hello.nonce = Load<Nonce>(rest.data());
+    rest = rest.subspan(limits::kNonceBytes);
+  }
+  if (after != nullptr) *after = rest;
   return hello;
+}
+
+std::optional<Bytes> DecodeProofs(Bytes rest) {
+  if (rest.empty() || rest[0] == 0 || rest[0] > limits::kSecretsMax) return std::nullopt;
+  const size_t size = size_t{rest[0]} * limits::kProofBytes;
+  if (rest.size() - 1 < size) return std::nullopt;
+  return rest.subspan(1, size);
 }
 
 }  // namespace skein::core

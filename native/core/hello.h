@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "auth.h"
 #include "frame.h"
 
 namespace skein::core {
@@ -25,12 +26,15 @@ struct Hello {
   Uid uid = 0;
   // Number of this dial: 1 + the highest that either side has used for the pair, as far as known.
   uint32_t dial = 0;
+  Lane lane = Lane::kControl;
   std::string cluster;
   std::string node_id;
   Endpoint bind;
   Endpoint advertised;
   // What the dialler dialled; echoed by the ack.
   Endpoint dialed;
+  // Of one who wants, or gives, proofs of a common secret.
+  std::optional<Nonce> nonce;
 };
 
 // Body of a hello. The caller has checked its own strings against the limits.
@@ -40,8 +44,12 @@ std::vector<uint8_t> EncodeHelloBody(const Hello& hello);
 bool HasHelloMagic(Bytes body);
 
 // Empty when malformed: too short for its lengths, a length above its limit, text that is not UTF-8,
-// no uid, no dial number, a lane other than control, nothing to dial.
-std::optional<Hello> DecodeHelloBody(Bytes body);
+// no uid, no dial number, no lane of ours, nothing to dial, a nonce announced and not there. `rest` is what
+// follows the strings and the nonce: the proofs of an ack, or what a later version has appended.
+std::optional<Hello> DecodeHelloBody(Bytes body, Bytes* rest = nullptr);
+
+// The proofs of an ack, back to back, out of what follows its nonce; empty when malformed.
+std::optional<Bytes> DecodeProofs(Bytes rest);
 
 // Strict UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool IsUtf8(Bytes text);

@@ -39,6 +39,9 @@ inline constexpr uint32_t kBusyRetryMs = 1000;      // next try of a dial put of
 // A peer that keeps answering `superseded` is dialled at once this often, then with back-off.
 inline constexpr uint32_t kSupersededRetriesMax = 3;
 
+// Dials of data lanes under way at once: one to each peer that may be wanted.
+inline constexpr uint32_t kLaneDialsMax = 4096;
+
 // Incarnations remembered (dial numbers, sessions) beyond those linked or watched.
 inline constexpr uint32_t kPairsMax = 8192;
 
@@ -51,5 +54,10 @@ inline constexpr uint32_t kRingBytesMax = 16 * 1024 * 1024;
 inline constexpr uint32_t kInboxBytesMax = 64 * 1024 * 1024;
 inline constexpr uint32_t kResolvedAddressesMax = 4;  // tried in turn for one name
 inline constexpr int kListenBacklog = 511;
+
+// Data lanes.
+inline constexpr uint32_t kLaneReceiveBytes = 256 * 1024;  // the receive buffer of one JavaScript loop
+inline constexpr uint32_t kHandOversMax = 1024;  // sockets that JavaScript has not taken over yet, per transport
+inline constexpr uint32_t kLaneUserTimeoutMs = 30'000;  // unacknowledged bytes end a lane; idle, it is probed
 
 }  // namespace skein::core::limits

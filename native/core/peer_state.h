@@ -39,13 +39,31 @@ struct LinkRank {
   Uid dialler = 0;
 
   friend auto operator<=>(const LinkRank&, const LinkRank&) = default;
+
+  // Whether a socket of this rank, come later, takes the place of one of that rank. Where numbers have come to
+  // an end nobody can draw a higher one: then a side may at least replace its own.
+  bool Outranks(const LinkRank& former) const {
+    return *this > former || (*this == former && dial == UINT32_MAX);
+  }
+};
+
+// What both ends have said so far, over which they prove that they share a secret.
+struct Admission {
+  std::vector<uint8_t> transcript;
+  size_t secret = 0;  // dialled: which of ours the acceptor has proved to know
 };
 
 struct Connection {
   ConnectionId id = 0;
   Phase phase = Phase::kConnecting;
   bool dialled = false;
-  // Dialled: the target, and the incarnation meant (0: any).
+  // What it is, or will be once its handshake is complete.
+  Lane lane = Lane::kControl;
+  // A lane dialled from here whose outcome is not told yet: where to.
+  std::unique_ptr<Endpoint> lane_address;
+  // From the hello to the end of the handshake, with secrets.
+  std::unique_ptr<Admission> admission;
+  // Dialled: the target (0: none, it is a lane), and the incarnation meant (0: any).
   uint64_t target_id = 0;
   Uid expected = 0;
   LinkRank rank;
@@ -103,6 +121,7 @@ struct Pair {
 // A probe that waits for the outcome of a dial to its address.
 struct PendingProbe {
   Uid uid = 0;
+  bool dialed = false;  // the dial in flight began after the question was asked
   uint64_t first_refused_us = 0;
 };
 
