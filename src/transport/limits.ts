@@ -40,6 +40,8 @@ export const CONTROL_LINK_LIMITS = {
   backoffFloorMs: 10,
   /** A peer that keeps answering `superseded` is dialled at once this often, then with back-off. */
   supersededRetriesMax: 3,
+  /** Dials of data lanes under way at once: a burst to as many peers as may be wanted. */
+  laneDialsMax: 4096,
   /** Incarnations remembered (dial numbers, sessions) beyond those linked or wanted. */
   pairsMax: 8192,
   /** Message bytes held for a JavaScript loop that does not turn; beyond it the link is closed (`inboxFull`). */
