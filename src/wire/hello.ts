@@ -1,12 +1,14 @@
 /**
- * Hello and hello ack: who is at the other end, fixed struct first, then five strings back to back.
- * Frozen from the first release: a later version may append after the strings, which this one ignores.
+ * Hello and hello ack: who is at the other end, fixed struct first, then five strings back to back, then what admission
+ * by secrets needs. Frozen from the first release: a later version may append after that, which this one ignores.
  */
 import { ByteBuffer } from 'flatbuffers'
 import { type Address, isUid, type Uid } from '../core/address.js'
 import { TRANSPORT_LIMITS } from '../transport/limits.js'
+import type { DataLane } from '../transport/transport.js'
 import { bitsToUid, encodeFrame, type FrameKind, Lane, uidToBits, viewOf } from './frame.js'
 import { Hello as HelloStruct } from './generated/hello.js'
+import { HelloFlag } from './generated/hello-flag.js'
 
 /** "SKN1" read as bytes. */
 export const HELLO_MAGIC = 0x314e_4b53
@@ -24,6 +26,18 @@ export interface Hello {
   readonly advertised: Address
   /** The address that the dialler dialled; echoed by the ack. */
   readonly dialed: Address
+  /** What the connection is to be; without it, the pair's control link. */
+  readonly lane?: DataLane
+  /** Fresh random bytes that the other end's proof is to cover; only where the sender has secrets. */
+  readonly nonce?: Uint8Array
+}
+
+/** What follows the nonce of an ack. */
+export interface AckProofs {
+  /** Length of the part of the ack's body that the proofs cover: up to and including the nonce. */
+  readonly coveredBytes: number
+  /** One for each secret of the acceptor. */
+  readonly proofs: readonly Uint8Array[]
 }
 
 const textEncoder = new TextEncoder()
@@ -39,13 +53,17 @@ export function encodeHelloBody(hello: Hello): Uint8Array {
     encodeName('advertised host', hello.advertised.host, limits.hostBytesMax),
     encodeName('dialed host', hello.dialed.host, limits.hostBytesMax),
   ] as const
-  const bytes = new Uint8Array(strings.reduce((sum, text) => sum + text.length, HELLO_STRUCT_BYTES))
+  const { nonce } = hello
+  const parts: readonly Uint8Array[] = nonce === undefined ? strings : [...strings, nonce]
+  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, HELLO_STRUCT_BYTES))
   const view = viewOf(bytes)
   view.setUint32(0, HELLO_MAGIC, true)
   view.setUint16(4, hello.versionMin, true)
   view.setUint16(6, hello.versionMax, true)
   view.setBigUint64(8, uidToBits(hello.uid), true)
   view.setUint32(32, hello.dial, true)
+  view.setUint8(36, hello.lane === undefined ? Lane.control : Lane[hello.lane])
+  view.setUint8(37, nonce === undefined ? HelloFlag.none : HelloFlag.proof)
   view.setUint16(38, strings[0].length, true)
   view.setUint16(40, strings[1].length, true)
   view.setUint16(42, strings[2].length, true)
@@ -55,11 +73,21 @@ export function encodeHelloBody(hello: Hello): Uint8Array {
   view.setUint16(50, strings[4].length, true)
   view.setUint16(52, hello.dialed.port, true)
   let at = HELLO_STRUCT_BYTES
-  for (const text of strings) {
-    bytes.set(text, at)
-    at += text.length
+  for (const part of parts) {
+    bytes.set(part, at)
+    at += part.length
   }
   return bytes
+}
+
+/** The body of an ack whose nonce is in place, with the proofs that cover it. */
+export function appendProofs(body: Uint8Array, proofs: readonly Uint8Array[]): Uint8Array {
+  const { proofBytes } = TRANSPORT_LIMITS
+  const whole = new Uint8Array(body.length + 1 + proofs.length * proofBytes)
+  whole.set(body)
+  whole[body.length] = proofs.length
+  for (const [index, proof] of proofs.entries()) whole.set(proof, body.length + 1 + index * proofBytes)
+  return whole
 }
 
 /** A whole hello or hello ack frame. */
@@ -74,13 +102,15 @@ export function hasHelloMagic(body: Uint8Array): boolean {
 
 /**
  * Reads a body whose magic and CRC are right. Undefined when it is malformed: too short for its lengths, a length
- * above its limit, text that is not UTF-8, no uid, a lane other than control, or nothing to dial.
+ * above its limit, text that is not UTF-8, no uid or dial number, an unknown lane, nothing to dial, or a promised nonce that is
+ * not there.
  */
 export function decodeHello(body: Uint8Array): Hello | undefined {
   if (body.length < HELLO_STRUCT_BYTES) return undefined
   const struct = new HelloStruct().__init(0, new ByteBuffer(body))
   const uid = bitsToUid(struct.uid())
-  if (!isUid(uid) || struct.lane() !== Lane.control || struct.dial() === 0) return undefined
+  const lane = struct.lane()
+  if (!isUid(uid) || lane > Lane.large || struct.dial() === 0) return undefined
   const texts = readStrings(body, [
     [struct.clusterLength(), TRANSPORT_LIMITS.clusterNameBytesMax],
     [struct.nodeIdLength(), TRANSPORT_LIMITS.nodeIdBytesMax],
@@ -97,6 +127,8 @@ export function decodeHello(body: Uint8Array): Hello | undefined {
     string,
   ]
   if (advertisedHost === '' || struct.advertisedPort() === 0) return undefined
+  const nonce = (struct.flags() & HelloFlag.proof) === 0 ? undefined : readNonce(body, stringsEnd(struct))
+  if (nonce === null) return undefined
   return {
     versionMin: struct.versionMin(),
     versionMax: struct.versionMax(),
@@ -107,7 +139,33 @@ export function decodeHello(body: Uint8Array): Hello | undefined {
     bind: { host: bindHost, port: struct.bindPort() },
     advertised: { host: advertisedHost, port: struct.advertisedPort() },
     dialed: { host: dialedHost, port: struct.dialedPort() },
+    ...(lane === Lane.control ? {} : { lane: Lane[lane] as DataLane }),
+    ...(nonce === undefined ? {} : { nonce }),
   }
+}
+
+/** Reads the proofs of an ack that `decodeHello` found to have a nonce. Undefined when there are none, too many, or fewer than promised. */
+export function decodeAckProofs(body: Uint8Array): AckProofs | undefined {
+  const { nonceBytes, proofBytes, secretsMax } = TRANSPORT_LIMITS
+  const coveredBytes = stringsEnd(new HelloStruct().__init(0, new ByteBuffer(body))) + nonceBytes
+  const count = body[coveredBytes] ?? 0
+  const start = coveredBytes + 1
+  if (count === 0 || count > secretsMax || start + count * proofBytes > body.length) return undefined
+  const proofAt = (index: number) =>
+    body.subarray(start + index * proofBytes, start + (index + 1) * proofBytes)
+  return { coveredBytes, proofs: Array.from({ length: count }, (_, index) => proofAt(index)) }
+}
+
+function stringsEnd(struct: HelloStruct): number {
+  const names = struct.clusterLength() + struct.nodeIdLength()
+  const hosts = struct.bindHostLength() + struct.advertisedHostLength() + struct.dialedHostLength()
+  return HELLO_STRUCT_BYTES + names + hosts
+}
+
+/** A copy: what it is read from is the receive buffer. Null when it is cut short. */
+function readNonce(body: Uint8Array, at: number): Uint8Array | null {
+  const end = at + TRANSPORT_LIMITS.nonceBytes
+  return end > body.length ? null : body.slice(at, end)
 }
 
 /** The strings after the struct, given `[length, limit]` of each; undefined when one does not fit or is not UTF-8. */

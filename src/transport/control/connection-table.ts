@@ -1,11 +1,19 @@
 /** The sockets of one engine: their names, their making and their end. Iterates in the order of their making. */
-import type { Uid } from '../../core/address.js'
+import { type Address, formatAddress, type Uid } from '../../core/address.js'
 import { TRANSPORT_LIMITS } from '../limits.js'
+import type { DataLane } from '../transport.js'
 import { Connection } from './connection.js'
 import { Deadline } from './deadlines.js'
 import type { ConnectionId } from './io.js'
 import type { PlaneContext } from './plane-context.js'
 import type { Target } from './targets.js'
+
+interface LaneDial {
+  readonly uid: Uid
+  readonly lane: DataLane
+  readonly dial: number
+  readonly address: Address
+}
 
 export class ConnectionTable {
   private readonly connections = new Map<ConnectionId, Connection>()
@@ -35,11 +43,16 @@ export class ConnectionTable {
 
   /** A dial to a target; its connect and handshake together are timed from now. */
   addDial(target: Target, expected: Uid | undefined): Connection {
-    const { nowMs, options } = this.context
-    const connection = this.add(this.newId(), target.key, 'connecting')
+    const connection = this.addOutbound(target.address, expected)
     connection.target = target
-    connection.expected = expected
-    this.context.deadlines.set(connection.deadline, nowMs + options.dial.connectTimeoutMs)
+    return connection
+  }
+
+  /** A dial of a data lane, timed alike. */
+  addLaneDial({ uid, lane, dial, address }: LaneDial): Connection {
+    const connection = this.addOutbound(address, uid)
+    connection.lane = lane
+    connection.dial = dial
     return connection
   }
 
@@ -71,12 +84,23 @@ export class ConnectionTable {
     return pending
   }
 
-  /** Whether an accepted handshake with this uid still waits for its `ready`. */
+  /** Whether an accepted handshake of a control link with this uid still waits for its `ready`. */
   awaitsReady(uid: Uid): boolean {
     for (const connection of this.connections.values()) {
-      if (connection.phase === 'awaitReady' && connection.hello?.uid === uid) return true
+      if (connection.phase !== 'awaitReady' || connection.lane !== undefined) continue
+      if (connection.hello?.uid === uid) return true
     }
     return false
+  }
+
+  private addOutbound(address: Address, expected: Uid | undefined): Connection {
+    const { nowMs, options } = this.context
+    const connection = this.add(this.newId(), formatAddress(address), 'connecting')
+    connection.address = address
+    connection.expected = expected
+    connection.dialUid = this.context.uid
+    this.context.deadlines.set(connection.deadline, nowMs + options.dial.connectTimeoutMs)
+    return connection
   }
 
   private add(id: ConnectionId, remote: string, phase: 'connecting' | 'awaitHello'): Connection {

@@ -2,8 +2,10 @@
  * State of one socket. A connection walks through its phases once, never back; what each phase may receive is
  * decided in `control-plane.ts`.
  */
-import type { Uid } from '../../core/address.js'
+import type { Address, Uid } from '../../core/address.js'
 import type { Hello } from '../../wire/hello.js'
+import type { DataLane, PeerHello } from '../transport.js'
+import type { Transcript } from './auth.js'
 import type { Deadline } from './deadlines.js'
 import { FrameBuffer } from './frame-buffer.js'
 import type { ConnectionId } from './io.js'
@@ -40,9 +42,19 @@ export class Connection {
   /** The pair's session number once this is its link; 0 before. */
   session = 0
 
-  /** Dialler: what it serves, and the incarnation it expects there, if any. */
-  target: Target | undefined
+  /** What it is to become; undefined for a control link. A dialler knows from the start, an acceptor from the hello. */
+  lane: DataLane | undefined
+
+  /** Dialler: where to, and the incarnation it expects there, if any. */
+  address: Address | undefined
   expected: Uid | undefined
+  /** Dialler of a control link: what it serves. */
+  target: Target | undefined
+
+  /** With secrets, until the handshake is complete: what has been said, on the dialler's side without the ack at first. */
+  transcript: Transcript | undefined
+  /** Dialler with secrets: what `ready` is to carry. */
+  proof: Uint8Array | undefined
 
   /** Acceptor that never completed: counts against `pendingHandshakesMax`. */
   pendingInbound = false
@@ -105,6 +117,12 @@ export class Connection {
   noteEchoQueued(): void {
     this.echoEnd = this.queuedTotal
   }
+}
+
+/** What the other end of a connection said of itself in its hello, which has come. */
+export function peerHello(connection: Connection): PeerHello {
+  const hello = connection.hello!
+  return { uid: hello.uid, nodeId: hello.nodeId, address: hello.advertised, bind: hello.bind }
 }
 
 /** Orders links of one pair: by dial number, then by the dialler's uid. */

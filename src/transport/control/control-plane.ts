@@ -63,8 +63,13 @@ export class ControlPlane {
       this.connections,
     )
     this.lanes = new Lanes(context, this.peerTable, this.connections)
-    this.handshake = new Handshake(context, this.peerTable, this.dialler, this.links, (connection, reason) =>
-      this.sockets.closeForBadInput(connection, reason),
+    this.handshake = new Handshake(
+      context,
+      this.peerTable,
+      this.dialler,
+      this.links,
+      this.lanes,
+      (connection, reason) => this.sockets.closeForBadInput(connection, reason),
     )
     this.sockets = new SocketInputs(
       context,
@@ -72,6 +77,7 @@ export class ControlPlane {
       this.peerTable,
       this.dialler,
       this.links,
+      this.lanes,
       this.handshake,
     )
   }
@@ -290,8 +296,9 @@ export class ControlPlane {
     if (peer !== undefined) peer.unwanted = false
     this.onUnwatch(uid)
     this.dialler.forgetUid(uid)
+    this.lanes.onQuarantine(uid)
     for (const connection of this.connections.all()) {
-      if (connection.hello?.uid !== uid) continue
+      if (connection.hello?.uid !== uid || connection.lane !== undefined) continue
       // Shut down already; only its last messages must not be delivered any more.
       if (connection.phase === 'superseded') connection.phase = 'closing'
       else if (connection.phase !== 'closing') this.links.sayQuarantined(connection, uid, reason)

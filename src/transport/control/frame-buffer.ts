@@ -4,6 +4,8 @@
  */
 import { FRAME_HEADER_BYTES, FRAME_LENGTH_BYTES } from '../../wire/frame.js'
 
+const NOTHING = new Uint8Array(0)
+
 export type FrameStep = Uint8Array | 'frameTooLarge' | 'frameTooShort' | undefined
 
 export class FrameBuffer {
@@ -36,6 +38,11 @@ export class FrameBuffer {
     if (this.buffered < FRAME_LENGTH_BYTES + length) return undefined
     this.take(FRAME_LENGTH_BYTES)
     return this.take(length)
+  }
+
+  /** Everything held, in one piece: what follows is no frame of ours. */
+  takeAll(): Uint8Array {
+    return this.buffered === 0 ? NOTHING : this.take(this.buffered)
   }
 
   /** Drops everything held. */

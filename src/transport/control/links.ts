@@ -15,12 +15,12 @@ import {
   QuarantineReason as WireQuarantineReason,
 } from '../../wire/frame.js'
 import { TRANSPORT_LIMITS } from '../limits.js'
-import type { LinkDownReason, PeerHello, QuarantineReason } from '../transport.js'
+import type { LinkDownReason, QuarantineReason } from '../transport.js'
 import type { Beats } from './beats.js'
-import { type Connection, compareLinks } from './connection.js'
+import { type Connection, compareLinks, peerHello } from './connection.js'
 import type { ConnectionTable } from './connection-table.js'
 import type { Dialler } from './dialler.js'
-import type { Peer, PeerTable } from './peers.js'
+import { DIAL_MAX, type Peer, type PeerTable } from './peers.js'
 import type { PlaneContext } from './plane-context.js'
 import type { Watcher } from './watcher.js'
 
@@ -40,7 +40,10 @@ export class Links {
   /** Whether a link `(dial, dialler's uid)` would take the place of the pair's present one. */
   wouldWin(peer: Peer | undefined, dial: number, dialUid: Uid): boolean {
     const link = peer?.link
-    return link === undefined || compareLinks(dial, dialUid, link.dial, link.dialUid) > 0
+    if (link === undefined) return true
+    const order = compareLinks(dial, dialUid, link.dial, link.dialUid)
+    // Where numbers have come to an end the later dial of one end counts as the higher: a dead link must be replaceable.
+    return order > 0 || (order === 0 && dial === DIAL_MAX)
   }
 
   /** The handshake is complete on this side: the connection becomes the pair's link unless it has a higher one. */
@@ -221,11 +224,6 @@ export class Links {
     this.down(connection, 'goodbye', reason === GoodbyeReason.shutdown)
     return 'ok'
   }
-}
-
-export function peerHello(connection: Connection): PeerHello {
-  const hello = connection.hello!
-  return { uid: hello.uid, nodeId: hello.nodeId, address: hello.advertised, bind: hello.bind }
 }
 
 /** The receiver's to keep: a copy, unless the view is nearly all of its buffer. */

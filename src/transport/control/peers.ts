@@ -9,7 +9,8 @@ import type { Connection } from './connection.js'
 import type { Counters } from './counters.js'
 import type { Watch } from './watch.js'
 
-const U32_MAX = 0xffff_ffff
+/** Where dial numbers end: they are of 32 bits. */
+export const DIAL_MAX = 0xffff_ffff
 
 export class Peer {
   link: Connection | undefined
@@ -32,13 +33,13 @@ export class Peer {
   }
 
   noteDial(dial: number): void {
-    this.dialMax = Math.max(this.dialMax, Math.min(dial, U32_MAX))
+    this.dialMax = Math.max(this.dialMax, Math.min(dial, DIAL_MAX))
   }
 }
 
 /** The dial number to use after `dialMax`. */
 export function nextDial(dialMax: number): number {
-  return Math.min(dialMax + 1, U32_MAX)
+  return Math.min(dialMax + 1, DIAL_MAX)
 }
 
 export class PeerTable {

@@ -5,8 +5,9 @@
 import type { Address } from '../../core/address.js'
 import type { Hello } from '../../wire/hello.js'
 import { PROTOCOL_VERSION_MAX, PROTOCOL_VERSION_MIN, TRANSPORT_LIMITS } from '../limits.js'
+import { checkSecrets } from '../option-checks.js'
 import type { BadInputReason, TransportEvent, TransportOptions } from '../transport.js'
-import type { EngineAuth } from './auth.js'
+import { Admission, type EngineAuth } from './auth.js'
 import type { Connection } from './connection.js'
 import { createCounters } from './counters.js'
 import { DeadlineHeap } from './deadlines.js'
@@ -38,7 +39,16 @@ export class PlaneContext {
   advertised: Address = NO_ADDRESS
   private effects: Effect[] = []
 
-  constructor(readonly options: ControlPlaneOptions) {}
+  /** Undefined without secrets: then everybody is let in. */
+  readonly admission: Admission | undefined
+
+  constructor(readonly options: ControlPlaneOptions) {
+    const { secrets, auth } = options
+    checkSecrets(secrets)
+    if (secrets !== undefined && auth === undefined)
+      throw new TypeError('secrets need `auth` to be proved by')
+    this.admission = secrets === undefined ? undefined : new Admission(auth!, secrets)
+  }
 
   get uid(): string {
     return this.options.identity.uid
@@ -82,6 +92,8 @@ export class PlaneContext {
       return
     }
     connection.phase = phase
+    // What a dialler sends behind its `ready` on a lane are no frames of ours.
+    if (connection.lane !== undefined) connection.unreadable = true
     if (connection.beatDeadline !== undefined) this.deadlines.clear(connection.beatDeadline)
     this.deadlines.set(connection.deadline, this.nowMs + TRANSPORT_LIMITS.drainTimeoutMs)
     this.effects.push({ type: 'closeGracefully', connection: connection.id })
@@ -92,9 +104,10 @@ export class PlaneContext {
     this.emit({ type: 'badInput', remote, reason })
   }
 
-  /** Our hello for a dial, or our ack to one. */
-  ownHello(dial: number, dialed: Address): Hello {
+  /** Our hello for a dial, or our ack to one, as far as the connection's dial number and lane are known. */
+  ownHello({ dial, lane }: Connection, dialed: Address): Hello {
     const { identity } = this.options
+    const nonce = this.admission?.newNonce()
     return {
       versionMin: PROTOCOL_VERSION_MIN,
       versionMax: PROTOCOL_VERSION_MAX,
@@ -105,6 +118,8 @@ export class PlaneContext {
       bind: this.bind,
       advertised: this.advertised,
       dialed,
+      ...(lane === undefined ? {} : { lane }),
+      ...(nonce === undefined ? {} : { nonce }),
     }
   }
 }

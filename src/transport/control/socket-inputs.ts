@@ -17,7 +17,8 @@ import type { Connection } from './connection.js'
 import type { ConnectionTable } from './connection-table.js'
 import type { Dialler } from './dialler.js'
 import type { Handshake } from './handshake.js'
-import type { ConnectionId, Input } from './io.js'
+import type { ConnectionId, DialFailure, Input } from './io.js'
+import type { Lanes } from './lanes.js'
 import type { Links } from './links.js'
 import type { PeerTable } from './peers.js'
 import type { PlaneContext } from './plane-context.js'
@@ -37,6 +38,7 @@ export class SocketInputs {
     private readonly peers: PeerTable,
     private readonly dialler: Dialler,
     private readonly links: Links,
+    private readonly lanes: Lanes,
     private readonly handshake: Handshake,
   ) {}
 
@@ -73,7 +75,7 @@ export class SocketInputs {
       case 'failed':
         if (connection.phase !== 'connecting') return this.onClosed(connection, 'error')
         this.connections.forget(connection)
-        return this.dialler.onFailure(connection, input.reason)
+        return this.dialFailed(connection, input.reason)
       case 'ended':
         return this.onEnded(connection)
       case 'closed':
@@ -85,10 +87,10 @@ export class SocketInputs {
     switch (connection.phase) {
       case 'connecting':
         this.connections.destroy(connection)
-        return this.dialler.onFailure(connection, 'timeout')
+        return this.dialFailed(connection, 'timeout')
       case 'helloSent':
         this.context.closeGracefully(connection, 'closing')
-        return this.dialler.onFailure(connection, 'timeout')
+        return this.dialFailed(connection, 'timeout')
       case 'awaitHello':
       case 'awaitReady':
         this.closeForBadInput(connection, 'handshakeTimeout')
@@ -112,7 +114,12 @@ export class SocketInputs {
     this.context.countBadInput(connection.remote, reason)
     this.context.closeGracefully(connection, 'closing')
     if (phase === 'linked') this.links.down(connection, 'badInput', false)
-    if (phase === 'helloSent') this.dialler.onFailure(connection, 'handshake')
+    if (phase === 'helloSent') this.dialFailed(connection, 'handshake')
+  }
+
+  private dialFailed(connection: Connection, reason: DialFailure | 'handshake'): void {
+    if (connection.lane === undefined) this.dialler.onFailure(connection, reason)
+    else this.lanes.onFailure(connection, reason)
   }
 
   private onData(connection: Connection, bytes: Uint8Array): void {
@@ -174,16 +181,16 @@ export class SocketInputs {
     this.context.closeGracefully(connection, 'closing')
     // At once, unlike after other bad input: a process that is killed ends in the middle of a frame, too.
     if (phase === 'linked') this.links.down(connection, 'badInput', true)
-    if (phase === 'helloSent') this.dialler.onFailure(connection, 'handshake')
+    if (phase === 'helloSent') this.dialFailed(connection, 'handshake')
   }
 
   private onClosed(connection: Connection, how: 'closed' | 'reset' | 'error'): void {
     this.connections.forget(connection)
     switch (connection.phase) {
       case 'connecting':
-        return this.dialler.onFailure(connection, 'unreachable')
+        return this.dialFailed(connection, 'unreachable')
       case 'helloSent':
-        return this.dialler.onFailure(connection, 'handshake')
+        return this.dialFailed(connection, 'handshake')
       case 'linked':
         return this.links.down(
           connection,

@@ -16,6 +16,8 @@ export interface StreamHandler {
   onClosed(how: 'closed' | 'reset'): void
   /** The kernel took bytes that `write` had left unsent. */
   onWritten(bytes: number): void
+  /** The kernel has room again, after a `writeSome` that it did not take whole. */
+  onRoom?(): void
 }
 
 /** What the streams ask of the network. */
@@ -52,8 +54,9 @@ export class Pipe {
     readonly to: MemoryStream,
   ) {}
 
-  get hasRoom(): boolean {
-    return this.bufferedBytes < KERNEL_BUFFER_BYTES
+  /** Bytes that the kernel would take; a chunk given whole may exceed them. */
+  get room(): number {
+    return Math.max(0, KERNEL_BUFFER_BYTES - this.bufferedBytes)
   }
 
   push(kind: Segment['kind'], bytes: Uint8Array = NO_BYTES): void {
@@ -98,6 +101,7 @@ export class Pipe {
   }
 
   private arrive(segment: Segment): void {
+    if (this.to.keepsUnread) return this.to.keep(segment, () => this.arrive(segment))
     if (segment.kind === 'data') {
       this.bufferedBytes -= segment.bytes.length
       this.from.onRoom()
@@ -120,6 +124,10 @@ export class MemoryStream {
   private finQueued = false
   private finSent = false
   private finReceived = false
+  private reading = true
+  /** Arrived while nobody read: they stay in the kernel's buffer. */
+  private unread: { readonly segment: Segment; readonly read: () => void }[] = []
+  private wantsRoom = false
   private dead = false
 
   constructor(
@@ -151,12 +159,37 @@ export class MemoryStream {
   /** Returns how many of the bytes the kernel took; the rest is announced by `onWritten`. */
   write(bytes: Uint8Array): number {
     if (this.dead || this.finQueued) return bytes.length
-    if (this.unsent.length > 0 || !this.out!.hasRoom) {
+    if (this.unsent.length > 0 || this.out!.room === 0) {
       this.unsent.push(bytes)
       return 0
     }
     this.out!.push('data', bytes)
     return bytes.length
+  }
+
+  /** Copies and takes what the kernel has room for, and returns how much that was; if not all, `onRoom` follows. */
+  writeSome(bytes: Uint8Array): number {
+    if (this.dead || this.finQueued) return 0
+    const taken = this.unsent.length > 0 ? 0 : Math.min(this.out!.room, bytes.length)
+    if (taken > 0) this.out!.push('data', new Uint8Array(bytes.subarray(0, taken)))
+    if (taken < bytes.length) this.wantsRoom = true
+    return taken
+  }
+
+  get keepsUnread(): boolean {
+    return !this.reading && !this.dead
+  }
+
+  /** For the pipe that leads here: `read` delivers the segment once somebody reads. */
+  keep(segment: Segment, read: () => void): void {
+    this.unread.push({ segment, read })
+  }
+
+  /** Whether what arrives is delivered, the end included. What was kept is delivered before this returns. */
+  setReading(on: boolean): void {
+    this.reading = on
+    // A handler may stop it again, or destroy the stream.
+    while (this.reading && this.unread.length > 0) this.unread.shift()!.read()
   }
 
   /** Sends FIN after what is unsent; the stream closes once the other end's FIN has come as well. */
@@ -166,17 +199,15 @@ export class MemoryStream {
     this.sendFinWhenFlushed()
   }
 
-  /** Closes both directions at once; what is unsent is lost, what arrives later is answered with a reset. */
+  /** Closes both directions at once; what is unsent is lost, what arrives later is answered with a reset, as what is unread is now. */
   destroy(): void {
-    if (this.dead) return
-    if (!this.finSent) this.out?.push('fin')
-    this.die()
+    this.crash(false)
   }
 
   /** The end of its process: FIN, or RST when bytes are left unread. */
   crash(unread: boolean): void {
     if (this.dead) return
-    if (unread) this.out?.push('rst')
+    if (unread || this.unread.some(({ segment }) => segment.kind === 'data')) this.out?.push('rst')
     else if (!this.finSent) this.out?.push('fin')
     this.die()
   }
@@ -185,12 +216,16 @@ export class MemoryStream {
   onRoom(): void {
     if (this.dead) return
     let taken = 0
-    while (this.unsent.length > 0 && this.out!.hasRoom) {
+    while (this.unsent.length > 0 && this.out!.room > 0) {
       const bytes = this.unsent.shift()!
       this.out!.push('data', bytes)
       taken += bytes.length
     }
     if (taken > 0) this.handler?.onWritten(taken)
+    if (this.wantsRoom && this.unsent.length === 0 && this.out!.room > 0) {
+      this.wantsRoom = false
+      this.handler?.onRoom?.()
+    }
     this.sendFinWhenFlushed()
   }
 
@@ -238,6 +273,7 @@ export class MemoryStream {
   private die(): void {
     this.dead = true
     this.unsent.length = 0
+    this.unread = []
     this.host.removeStream(this)
   }
 }

@@ -1,6 +1,7 @@
 /**
  * The transport contract on a simulated network: the same engine as `net`, with streams, time and faults of
- * `MemoryNetwork`. Its process can be stopped, killed, or have its JavaScript loop blocked while beats go on.
+ * `MemoryNetwork`. Its process can be stopped, killed, or have its JavaScript loop blocked while beats go on and data
+ * lanes wait.
  * `close` resolves in the time of the network: a virtual clock has to run meanwhile.
  */
 import type { Address } from '../../core/address.js'
@@ -9,8 +10,12 @@ import type { Random } from '../../sim/random.js'
 import { ControlDriver, type EventSink, type SocketEffect } from '../control/driver.js'
 import { advertisedAddress, EngineTransport } from '../control/engine-transport.js'
 import type { ConnectionId } from '../control/io.js'
+import type { LaneSocket } from '../lane-socket.js'
+import { nodeAuth } from '../net/node-auth.js'
+import { refuseTls } from '../option-checks.js'
 import type { TransportOptions } from '../transport.js'
 import type { MemoryHost } from './memory-host.js'
+import { MemoryLaneSocket } from './memory-lane-socket.js'
 import type { DialHandler, MemoryNetwork } from './memory-network.js'
 import type { MemoryStream, StreamHandler } from './memory-stream.js'
 
@@ -19,6 +24,7 @@ export class MemoryTransport extends EngineTransport {
   readonly reportsStalls = true
   protected readonly driver: ControlDriver
   private readonly streams = new Map<ConnectionId, MemoryStream>()
+  private readonly lanes = new Set<MemoryLaneSocket>()
   private host: MemoryHost | undefined
   private timer: Timer | undefined
   private timerAtMs = Number.POSITIVE_INFINITY
@@ -33,14 +39,18 @@ export class MemoryTransport extends EngineTransport {
     private readonly onBound: (address: Address, transport: MemoryTransport) => void,
   ) {
     super()
+    refuseTls(options.tls, this.kind)
     const loopAgeMs = (nowMs: number) =>
       this.loopBlockedAtMs === undefined ? 0 : nowMs - this.loopBlockedAtMs
+    // Nonces from the seed: a run is to be repeatable.
+    const randomBytes = (count: number) => Uint8Array.from({ length: count }, () => random() * 256)
     this.driver = new ControlDriver(
-      { ...options, random, loopAgeMs },
+      { ...options, random, loopAgeMs, auth: { ...nodeAuth, randomBytes } },
       {
         nowMs: () => network.clock.nowMs(),
         arm: (atMs) => this.arm(atMs),
         apply: (effect) => this.apply(effect),
+        handOver: (id, unread) => this.handOver(id, unread),
         postpone: (run) => this.postpone(run),
       },
     )
@@ -65,11 +75,13 @@ export class MemoryTransport extends EngineTransport {
   blockLoop(): void {
     this.loopBlockedAtMs ??= this.network.clock.nowMs()
     this.driver.hold()
+    for (const lane of this.lanes) lane.setBlocked(true)
   }
 
   unblockLoop(): void {
     this.loopBlockedAtMs = undefined
     this.driver.release()
+    for (const lane of this.lanes) lane.setBlocked(false)
   }
 
   private postpone(run: () => void): void {
@@ -103,6 +115,16 @@ export class MemoryTransport extends EngineTransport {
         this.streams.delete(effect.connection)
         stream.destroy()
     }
+  }
+
+  private handOver(id: ConnectionId, unread: Uint8Array): LaneSocket | undefined {
+    const stream = this.streams.get(id)
+    this.streams.delete(id)
+    if (stream === undefined || stream.isDead) return undefined
+    const isBlocked = this.loopBlockedAtMs !== undefined
+    const lane = new MemoryLaneSocket(stream, unread, isBlocked, () => this.lanes.delete(lane))
+    this.lanes.add(lane)
+    return lane
   }
 
   private dial(id: ConnectionId, address: Address): void {
