@@ -2,6 +2,8 @@
  * What the transport contract needs of an adapter under test: transports, raw byte streams to play a peer on, and
  * time, virtual or real.
  */
+
+import { expect } from 'vitest'
 import type { Address, Uid } from '../../src/core/address.js'
 import { makeUid } from '../../src/core/address.js'
 import type {
@@ -76,6 +78,9 @@ export interface NodeOptions {
   readonly advertise?: Address
   readonly heartbeat?: Partial<HeartbeatOptions>
   readonly dial?: Partial<DialOptions>
+  readonly secrets?: readonly Uint8Array[]
+  /** Called by the sink, after the batch has been noted. */
+  readonly onBatch?: (batch: readonly TransportEvent[]) => void
 }
 
 let uidSeed = 0
@@ -110,6 +115,7 @@ export function transportOptions(harness: Harness, uid: Uid, options: NodeOption
       confirmGoneMs: 30,
       ...options.dial,
     },
+    ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
   }
 }
 
@@ -123,6 +129,7 @@ export async function startNode(harness: Harness, open: Node[], options: NodeOpt
     transport.start((batch) => {
       batches.push([...batch])
       events.push(...batch)
+      options.onBatch?.(batch)
     }),
   )
   const node = { uid, nodeId: `node-${uid}`, address, transport, events, batches }
@@ -150,6 +157,23 @@ export function counter(node: Node, name: string): number {
   const value = node.transport.counters()[name]
   if (value === undefined) throw new Error(`no counter ${name}`)
   return value
+}
+
+/** Ends the nodes of a test. Their lanes are the test's, and end first: a transport does not close what it has handed over. */
+export async function closeNodes(harness: Harness, nodes: readonly Node[]): Promise<void> {
+  for (const node of nodes) for (const { socket } of eventsOf(node, 'laneOpened')) socket.destroy()
+  await harness.settle(Promise.all(nodes.map((node) => node.transport.close())))
+}
+
+/** A link that stood before something bad happened beside it still carries messages, and has not been replaced. */
+export async function expectUndisturbed(harness: Harness, a: Node, b: Node): Promise<void> {
+  const before = [a, b].map((node) => eventsOf(node, 'message').length)
+  expect(a.transport.send(b.uid, Uint8Array.of(1))).toBe('sent')
+  expect(b.transport.send(a.uid, Uint8Array.of(2))).toBe('sent')
+  const arrived = (node: Node, index: number) => eventsOf(node, 'message').length === before[index]! + 1
+  await harness.waitFor(() => [a, b].every(arrived), 'messages on the good link')
+  expect(eventsOf(a, 'linkUp').filter((event) => event.peer.uid === b.uid)).toHaveLength(1)
+  expect(eventsOf(a, 'linkDown').filter((event) => event.uid === b.uid)).toEqual([])
 }
 
 /** Two nodes, the first of which has connected to the second. */

@@ -18,6 +18,7 @@ const COUNTERS = [
   ],
   ...['dialsFailed', 'accepts', 'handshakesCompleted', 'linksUp', 'linksDown', 'superseded', 'refusedOut'],
   ...['refusedIn', 'messagesIn', 'messagesOut', 'sendNoLink', 'sendOutboxFull', 'inboxFull', 'selfPauses'],
+  ...['lanesOpened', 'laneDialsFailed'],
   ...['selfPausedMs', 'quarantinedFramesDropped', 'wakeups'],
   ...BAD_INPUT_REASONS.map((reason) => `badInput.${reason}`),
 ]

@@ -1,8 +1,14 @@
 /** The transport contract, to be run by every adapter: `transportContract('net', () => realHarness(...))`. */
 import { afterEach, beforeEach, describe } from 'vitest'
+import { admissionAttackContract } from './admission-attack-contract.js'
+import { admissionContract } from './admission-contract.js'
 import { badInputContract } from './bad-input-contract.js'
 import { diallingContract } from './dialling-contract.js'
-import type { Harness, Node } from './harness.js'
+import { closeNodes, type Harness, type Node } from './harness.js'
+import { laneAcceptContract } from './lane-accept-contract.js'
+import { laneContract } from './lane-contract.js'
+import { laneDialContract } from './lane-dial-contract.js'
+import { laneStreamContract } from './lane-stream-contract.js'
 import { lifecycleContract } from './lifecycle-contract.js'
 import { linkContract } from './link-contract.js'
 import { messageContract } from './message-contract.js'
@@ -26,7 +32,7 @@ export function transportContract(name: string, makeHarness: () => Harness): voi
     afterEach(async () => {
       // Played peers first: one that never closes its side would make each close wait for the drain's bound.
       await context.harness.dispose()
-      await context.harness.settle(Promise.all(context.open.map((node) => node.transport.close())))
+      await closeNodes(context.harness, context.open)
     })
     lifecycleContract(context)
     linkContract(context)
@@ -35,5 +41,11 @@ export function transportContract(name: string, makeHarness: () => Harness): voi
     refusalContract(context)
     watchContract(context)
     badInputContract(context)
+    laneContract(context)
+    laneStreamContract(context)
+    laneDialContract(context)
+    laneAcceptContract(context)
+    admissionContract(context)
+    admissionAttackContract(context)
   })
 }
