@@ -8,11 +8,13 @@ namespace {
 
 // Of event records, codes and arguments; changes together with `ADDON_LAYOUT` in
 // src/transport/native/addon.ts.
-constexpr int kLayout = 1;
+constexpr int kLayout = 2;
 
 Napi::Object Init(Napi::Env env, Napi::Object exports) {
-  if (skein::binding::EnvState::Create(env) == nullptr) return exports;
+  skein::binding::EnvState* state = skein::binding::EnvState::Create(env);
+  if (state == nullptr) return exports;
   exports.Set("NativeTransport", skein::binding::TransportWrap::Define(env));
+  exports.Set("lanes", state->Lanes()->Define());
   exports.Set("layout", Napi::Number::New(env, kLayout));
   Napi::Object core = Napi::Object::New(env);
   skein::binding::DefineCore(env, core);

@@ -49,12 +49,16 @@ void EnvState::OnCleanup(napi_async_cleanup_hook_handle hook) {
   hook_ = hook;
   // Each leaves the control thread before this returns: from then on nothing wakes this loop.
   while (!open_.empty()) open_.back()->Abandon();
-  const auto on_closed = [](void* data) {
-    auto* state = static_cast<EnvState*>(data);
-    napi_remove_async_cleanup_hook(state->hook_);
-    delete state;
+  const auto on_lanes_closed = [](void* data) {
+    static_cast<EnvState*>(data)->loop_.Close(
+        [](void* of_loop) {
+          auto* state = static_cast<EnvState*>(of_loop);
+          napi_remove_async_cleanup_hook(state->hook_);
+          delete state;
+        },
+        data);
   };
-  loop_.Close(on_closed, this);
+  lanes_.Close(on_lanes_closed, this);
 }
 
 }  // namespace skein::binding

@@ -3,9 +3,11 @@
 #include "transport_wrap.h"
 
 #include <bit>
+#include <utility>
 
 #include "../core/limits.h"
 #include "env_state.h"
+#include "loop_call.h"
 #include "values.h"
 
 namespace skein::binding {
@@ -33,6 +35,17 @@ core::DialOptions DialOf(const Napi::Object& object) {
   return dial;
 }
 
+std::vector<std::vector<uint8_t>> SecretsOf(const Napi::Value& value) {
+  std::vector<std::vector<uint8_t>> secrets;
+  if (!value.IsArray()) return secrets;
+  const auto array = value.As<Napi::Array>();
+  for (uint32_t at = 0; at < array.Length(); ++at) {
+    const core::Bytes secret = BytesOf(array.Get(at));
+    secrets.emplace_back(secret.begin(), secret.end());
+  }
+  return secrets;
+}
+
 io::NodeOptions OptionsOf(const Napi::Object& object) {
   io::NodeOptions options;
   options.plane.cluster = TextOf(object, "cluster");
@@ -45,6 +58,7 @@ io::NodeOptions OptionsOf(const Napi::Object& object) {
   options.plane.heartbeat = HeartbeatOf(object.Get("heartbeat").As<Napi::Object>());
   options.plane.dial = DialOf(object.Get("dial").As<Napi::Object>());
   options.plane.random_seed = UidOf(object.Get("randomSeed"));
+  options.plane.secrets = SecretsOf(object.Get("secrets"));
   return options;
 }
 
@@ -66,6 +80,8 @@ Napi::Function TransportWrap::Define(Napi::Env env) {
                          InstanceMethod<&TransportWrap::Unwatch>("unwatch"),
                          InstanceMethod<&TransportWrap::Probe>("probe"),
                          InstanceMethod<&TransportWrap::Quarantine>("quarantine"),
+                         InstanceMethod<&TransportWrap::OpenLane>("openLane"),
+                         InstanceMethod<&TransportWrap::AdoptLane>("adoptLane"),
                          InstanceMethod<&TransportWrap::Close>("close"),
                          InstanceMethod<&TransportWrap::Dispose>("dispose"),
                          InstanceMethod<&TransportWrap::Available>("available"),
@@ -127,16 +143,7 @@ void TransportWrap::OnWake() {
   if (!attached_ || !host_->TakeWake()) return;
   const napi_env env = Env();
   const Napi::HandleScope scope(env);
-  // Not through node-addon-api, to which a call is fatal when the environment is being terminated: then it
-  // fails without an exception, and the cleanup hook does the rest.
-  napi_make_callback(env, nullptr, Value(), on_wake_.Value(), 0, nullptr, nullptr);
-  bool thrown = false;
-  napi_is_exception_pending(env, &thrown);
-  if (!thrown) return;
-  // The sink's own exception: it must surface as uncaught, not vanish in a callback of ours.
-  napi_value exception = nullptr;
-  napi_get_and_clear_last_exception(env, &exception);
-  napi_fatal_exception(env, exception);
+  CallFromLoop(env, Value(), on_wake_.Value(), 0, nullptr);
 }
 
 void TransportWrap::Connect(const Napi::CallbackInfo& info) {
@@ -169,6 +176,22 @@ void TransportWrap::Quarantine(const Napi::CallbackInfo& info) {
   if (!attached_ || !info[1].IsNumber()) return;
   const auto reason = static_cast<core::QuarantineReason>(info[1].As<Napi::Number>().Uint32Value());
   host_->Quarantine(UidOf(info[0]), reason);
+}
+
+void TransportWrap::OpenLane(const Napi::CallbackInfo& info) {
+  if (!attached_ || !info[1].IsNumber() || !info[2].IsNumber()) return;
+  const auto lane = static_cast<core::Lane>(info[1].As<Napi::Number>().Uint32Value());
+  host_->OpenLane(UidOf(info[0]), lane, info[2].As<Napi::Number>().Uint32Value());
+}
+
+Napi::Value TransportWrap::AdoptLane(const Napi::CallbackInfo& info) {
+  int32_t index = -1;
+  if (attached_ && info[0].IsNumber()) {
+    const auto id = static_cast<core::ConnectionId>(info[0].As<Napi::Number>().Int64Value());
+    io::HandedOver handed = host_->TakeHandOver(id);
+    if (handed.socket.IsOpen()) index = EnvState::Of(info.Env())->Lanes()->Table()->Adopt(std::move(handed));
+  }
+  return Napi::Number::New(info.Env(), index);
 }
 
 void TransportWrap::Close(const Napi::CallbackInfo&) {

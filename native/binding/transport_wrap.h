@@ -33,6 +33,9 @@ class TransportWrap final : public Napi::ObjectWrap<TransportWrap> {
   void Unwatch(const Napi::CallbackInfo& info);
   void Probe(const Napi::CallbackInfo& info);
   void Quarantine(const Napi::CallbackInfo& info);
+  void OpenLane(const Napi::CallbackInfo& info);
+  // (handOver) -> index of a lane of this environment; -1 when its socket is gone.
+  Napi::Value AdoptLane(const Napi::CallbackInfo& info);
   void Close(const Napi::CallbackInfo& info);
   void Dispose(const Napi::CallbackInfo& info);
   // Ring positions, exact as numbers up to 2^53 bytes.

@@ -26,6 +26,7 @@ namespace skein::core {
   X(dialsFailed, kDialsFailed)                                                             \
   X(dialsAbandoned, kDialsAbandoned)                                                       \
   X(accepts, kAccepts)                                                                     \
+  X(acceptsFailed, kAcceptsFailed) /* closed for want of a descriptor */                   \
   X(handshakesCompleted, kHandshakesCompleted)                                             \
   X(linksUp, kLinksUp)                                                                     \
   X(linksDown, kLinksDown)                                                                 \

@@ -30,11 +30,13 @@ std::vector<uint8_t> EncodeEvent(const core::Event& event) {
   head.type = event.type;
   head.reason = event.reason;
   head.on = event.on ? 1 : 0;
-  head.uid = event.uid;
+  const bool lane_opened = event.type == core::EventType::kLaneOpened;
+  head.lane = static_cast<uint8_t>(event.lane);
+  head.uid = lane_opened ? event.dialler : event.uid;
   head.session = event.session;
   head.attempts = event.attempts;
   head.phi = event.phi;
-  head.ms = event.ms;
+  head.ms = lane_opened ? static_cast<double>(event.connection) : event.ms;
   head.peer_uid = peer.uid;
   head.address_port = address.port;
   head.address_host_length = static_cast<uint16_t>(address.host.size());

@@ -27,12 +27,12 @@ struct EventRecord {
   core::EventType type;
   uint8_t reason;
   uint8_t on;
-  uint8_t reserved;
-  uint64_t uid;
+  uint8_t lane;
+  uint64_t uid;  // of laneOpened: the dialler
   uint32_t session;
   uint32_t attempts;
   double phi;
-  double ms;
+  double ms;  // of laneOpened: under which number the socket is handed over
   uint64_t peer_uid;
   uint16_t address_port;
   uint16_t address_host_length;

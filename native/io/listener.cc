@@ -88,7 +88,7 @@ void NodeHost::ListenOn(const sockaddr_storage& address) {
   core::Event event{.type = core::EventType::kStarted};
   const core::Endpoint advertised = plane.advertised;
   event.address = &advertised;
-  plane_ = std::make_unique<core::ControlPlane>(std::move(plane), this, &counters_);
+  plane_ = std::make_unique<core::ControlPlane>(std::move(plane), this, &counters_, &auth_);
   Emit(event);
 }
 

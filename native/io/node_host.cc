@@ -85,6 +85,16 @@ void NodeHost::Quarantine(core::Uid uid, core::QuarantineReason reason) {
   Enqueue({.kind = CommandKind::kQuarantine, .uid = uid, .reason = reason});
 }
 
+void NodeHost::OpenLane(core::Uid uid, core::Lane lane, uint32_t dial) {
+  Enqueue({.kind = CommandKind::kOpenLane, .uid = uid, .lane = lane, .dial = dial});
+}
+
+HandedOver NodeHost::TakeHandOver(core::ConnectionId id) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  auto entry = hand_overs_.extract(id);
+  return entry.empty() ? HandedOver() : std::move(entry.mapped());
+}
+
 void NodeHost::Close() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -102,6 +112,8 @@ void NodeHost::Abandon() {
     plane_.reset();
     thread_->Detach(this);
   });
+  const std::lock_guard<std::mutex> lock(mutex_);
+  hand_overs_.clear();
 }
 
 void NodeHost::WakeAgain() {
@@ -178,6 +190,9 @@ void NodeHost::Run(const Command& command, uint64_t now_us) {
       case CommandKind::kQuarantine:
         plane_->Quarantine(command.uid, command.reason, now_us);
         break;
+      case CommandKind::kOpenLane:
+        plane_->OpenLane(command.uid, command.lane, command.dial, now_us);
+        break;
       case CommandKind::kStart:
       case CommandKind::kClose:
         break;
@@ -249,6 +264,38 @@ void NodeHost::Shutdown(core::ConnectionId id) {
 }
 
 void NodeHost::Destroy(core::ConnectionId id) { sockets_.erase(id); }
+
+void NodeHost::HandOver(core::ConnectionId id, const core::LaneHandOver& lane, core::Bytes unread) {
+  HandedOver handed;
+  if (Socket* socket = FindSocket(id)) handed.socket = socket->HandOver();
+  handed.unread.Assign(unread);
+  // This loop's handle goes first, so that the socket is in one poll set at a time.
+  sockets_.erase(id);
+  core::Event event{.type = core::EventType::kLaneOpened, .attempts = lane.dial};
+  event.lane = lane.lane;
+  if (handed.socket.IsOpen() && KeepHandOver(id, std::move(handed))) {
+    event.connection = id;
+    event.dialler = lane.dialler;
+    event.peer = &lane.peer;
+  } else {
+    // The acceptor's JavaScript never hears of it; its peer's finds the socket closed.
+    const bool dialled = lane.dialler == options_.plane.uid;
+    counters_.Add(dialled ? core::Counter::kLaneDialsFailed : core::Counter::kAcceptsFailed);
+    if (!dialled) return;
+    event.type = core::EventType::kLaneFailed;
+    event.reason = static_cast<uint8_t>(core::LaneFailedReason::kHandshake);
+    event.uid = lane.peer.uid;
+  }
+  Emit(event);
+}
+
+// False when JavaScript has left too many lying already.
+bool NodeHost::KeepHandOver(core::ConnectionId id, HandedOver handed) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (hand_overs_.size() >= core::limits::kHandOversMax) return false;
+  hand_overs_.emplace(id, std::move(handed));
+  return true;
+}
 
 bool NodeHost::Emit(const core::Event& event) {
   // Before JavaScript hears of it: whoever reacts to linkUp by sending finds the link.

@@ -16,6 +16,8 @@
 #include "control_thread.h"
 #include "event_ring.h"
 #include "js_loop.h"
+#include "lane_table.h"
+#include "openssl_auth.h"
 #include "socket.h"
 
 namespace skein::io {
@@ -49,6 +51,9 @@ class NodeHost final : public core::Effects,
   void Unwatch(core::Uid uid);
   void Probe(core::Uid uid, const core::Endpoint& address);
   void Quarantine(core::Uid uid, core::QuarantineReason reason);
+  void OpenLane(core::Uid uid, core::Lane lane, uint32_t dial);
+  // The socket of a kLaneOpened event, once; not open when the transport has ended meanwhile.
+  HandedOver TakeHandOver(core::ConnectionId id);
   void Close();
   // Ends everything without a word: the JavaScript thread is going away. No call of any kind may follow.
   void Abandon();
@@ -75,6 +80,7 @@ class NodeHost final : public core::Effects,
   uint64_t WrittenBytes(core::ConnectionId id) const override;
   void Shutdown(core::ConnectionId id) override;
   void Destroy(core::ConnectionId id) override;
+  void HandOver(core::ConnectionId id, const core::LaneHandOver& lane, core::Bytes unread) override;
   bool Emit(const core::Event& event) override;
   bool InboxFull() const override { return ring_.Full(); }
   uint32_t LoopAgeMs(uint64_t now_us) override;
@@ -100,6 +106,7 @@ class NodeHost final : public core::Effects,
     kUnwatch,
     kProbe,
     kQuarantine,
+    kOpenLane,
     kClose,
   };
 
@@ -108,6 +115,8 @@ class NodeHost final : public core::Effects,
     core::Uid uid = 0;
     core::Endpoint address{};
     core::QuarantineReason reason = core::QuarantineReason::kNone;
+    core::Lane lane = core::Lane::kControl;
+    uint32_t dial = 0;
     std::vector<uint8_t> bytes{};
     std::shared_ptr<Gate> gate{};
   };
@@ -120,6 +129,7 @@ class NodeHost final : public core::Effects,
   void StartFailed(int status, const char* what);
   void OnConnection(int status);
   void CloseListener();
+  bool KeepHandOver(core::ConnectionId id, HandedOver handed);
   void OpenGate(const core::Event& link_up);
   void MaybeFinish();
   Socket* FindSocket(core::ConnectionId id) const;
@@ -135,9 +145,12 @@ class NodeHost final : public core::Effects,
   std::vector<Command> commands_;  // guarded by mutex_
   // What JavaScript may send to, as of the last link event.
   std::unordered_map<core::Uid, std::shared_ptr<Gate>> gates_;  // guarded by mutex_
+  // Lane sockets that JavaScript has been told of and has not taken yet.
+  std::unordered_map<core::ConnectionId, HandedOver> hand_overs_;  // guarded by mutex_
   std::atomic<bool> has_commands_{false};
 
   // The control thread's own.
+  OpensslAuth auth_;
   std::unique_ptr<core::ControlPlane> plane_;
   std::map<core::ConnectionId, std::unique_ptr<Socket>> sockets_;
   std::vector<core::ConnectionId> dirty_;

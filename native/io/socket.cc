@@ -2,6 +2,11 @@
 // back is cleared first, so that no callback ever reaches a dead Socket.
 #include "socket.h"
 
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -43,6 +48,18 @@ core::GatedReason GatedReasonOf(int status) {
 core::EndKind EndKindOf(ssize_t status) {
   if (status == UV_EOF) return core::EndKind::kEof;
   return status == UV_ECONNRESET || status == UV_EPIPE ? core::EndKind::kReset : core::EndKind::kError;
+}
+
+// Beats say nothing of a data lane: the kernel ends one that makes no progress.
+void SetLaneOptions(int fd) {
+  const auto set = [fd](int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof(value)); };
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+#if defined(TCP_USER_TIMEOUT)
+  constexpr int kSeconds = core::limits::kLaneUserTimeoutMs / 1000;
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, core::limits::kLaneUserTimeoutMs);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kSeconds);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kSeconds);
+#endif
 }
 
 void SetPort(sockaddr_storage* address, uint16_t port) {
@@ -260,7 +277,10 @@ void Socket::Flush() {
   // While libuv holds a chunk everything waits here, in order; its callback comes back.
   if (!open_ || writing_) return;
   while (pending_offset_ < pending_.size()) {
-    if (!TryWrite()) break;
+    const int status = TryWrite();
+    if (status == UV_EAGAIN) QueueWrite();
+    if (status < 0 && status != UV_EAGAIN) Broken();
+    if (status < 0) break;
   }
   SettleGate();
   if (!open_ || writing_ || !shutdown_wanted_ || shutdown_begun_) return;
@@ -269,26 +289,33 @@ void Socket::Flush() {
   uv_shutdown(&handle_->shutdown, handle_->Stream(), [](uv_shutdown_t*, int) {});
 }
 
-bool Socket::TryWrite() {
+int Socket::TryWrite() {
   const size_t left = pending_.size() - pending_offset_;
   const auto size = static_cast<unsigned>(std::min<size_t>(left, core::limits::kWriteChunkBytes));
   const uv_buf_t buffer = uv_buf_init(reinterpret_cast<char*>(pending_.data() + pending_offset_), size);
   const int written = uv_try_write(handle_->Stream(), &buffer, 1);
-  if (written == UV_EAGAIN) {
-    QueueWrite();
-    return false;
-  }
-  if (written < 0) {
-    Broken();
-    return false;
-  }
+  if (written < 0) return written;
   pending_offset_ += static_cast<size_t>(written);
   if (pending_offset_ == pending_.size()) {
     pending_offset_ = 0;
     pending_.clear();
     if (pending_.capacity() > core::limits::kWriteChunkBytes) std::vector<uint8_t>().swap(pending_);
   }
-  return true;
+  return 0;
+}
+
+Descriptor Socket::HandOver() {
+  // A handshake is a few kilobytes on a fresh connection: a kernel that does not take them never will.
+  if (!open_ || writing_) return {};
+  while (pending_offset_ < pending_.size()) {
+    if (TryWrite() != 0) return {};
+  }
+  uv_os_fd_t fd = -1;
+  if (uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0) return {};
+  // A duplicate, because libuv lets go of a descriptor only by closing it.
+  Descriptor duplicate(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (duplicate.IsOpen()) SetLaneOptions(duplicate.Get());
+  return duplicate;
 }
 
 // The kernel is full: one chunk waits in libuv, the rest here.

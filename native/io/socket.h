@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "../core/control_plane.h"
+#include "descriptor.h"
 
 namespace skein::io {
 
@@ -55,6 +56,9 @@ class Socket {
   uint64_t WrittenBytes() const { return queued_total_ - QueuedBytes(); }
   void Shutdown();
   void Flush();
+  // The connection as a descriptor of its own, ready for a data lane, with everything queued in the kernel's
+  // hands; not open when that cannot be. This object is to be deleted then, which leaves the connection alone.
+  Descriptor HandOver();
 
   // Counts what is and will be queued here towards `gate`.
   void AttachGate(std::shared_ptr<Gate> gate);
@@ -67,12 +71,11 @@ class Socket {
   void SettleGate();
   void OpenHandle();
   void CloseHandle();
-  void ConnectTo(const sockaddr* address);
   void ConnectNext();
   void OnConnectStatus(int status);
   void StartReading();
-  // Writes what the kernel takes at once. False when it takes no more now, or the connection is broken.
-  bool TryWrite();
+  // Gives the kernel one chunk of what is pending; a libuv status when it takes none.
+  int TryWrite();
   void QueueWrite();
   void Broken();
 

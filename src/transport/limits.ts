@@ -54,6 +54,37 @@ export const NATIVE_LIMITS = {
   ringBytes: 256 * 1024,
   /** Batches handed to the sink in one turn of the loop before other work gets its turn. */
   drainRoundsMax: 64,
+  /** The one receive buffer of all data lanes of a loop. What a lane has not taken of it is kept per lane, and must leave room in it. */
+  laneReceiveBytes: 256 * 1024,
+  /** Lane sockets on their way to a loop that does not turn, per transport; one more is closed. */
+  handOversMax: 1024,
+  /** A lane whose bytes the peer's kernel has not acknowledged, or taken, for so long ends with an error. */
+  laneUserTimeoutMs: 30_000,
+} as const
+
+/** Data lanes, as the layer that owns their streams bounds them; twins of the wire, not of C++. */
+export const DATA_LIMITS = {
+  /** Body of one frame; longer messages travel in chunks. */
+  frameBodyBytesMax: 64 * 1024,
+  /** Names interned per lane and direction. */
+  topicsMax: 4096,
+  topicBytesMax: 255,
+  /** Sent and not yet acknowledged on one lane: what a reconnect may have to send again. */
+  unackedBytesMax: 4 * 1024 * 1024,
+  /** The receiver acknowledges at once when so much has come since its last word, else after `ackDelayMs`. */
+  ackEveryBytes: 256 * 1024,
+  ackDelayMs: 50,
+  /** What one turn has queued is written before the turn ends when it comes to this. */
+  flushBytes: 64 * 1024,
+  /** Memory of an outbox grows by pieces of these sizes; a piece that is acknowledged is used again. */
+  segmentBytes: [1024, 4096, 16_384, 65_536, 262_144],
+  /** Unused pieces kept. */
+  segmentPoolBytesMax: 8 * 1024 * 1024,
+  /** Back-off of a lane whose dial failed or that ended at once, while its control link stands; full jitter. */
+  reopenMinMs: 20,
+  reopenMaxMs: 1000,
+  /** Peers of which something is remembered. One more closes the one idle for longest, or is refused when all are busy. */
+  associationsMax: 16_384,
 } as const
 
 /** Protocol versions spoken. */

@@ -4,9 +4,10 @@
  */
 import type { Hello } from '../../wire/hello.js'
 import type { DialOptions, HeartbeatOptions, PeerStatus } from '../transport.js'
+import type { LaneSockets } from './lane-sockets.js'
 
 /** Layout of events and arguments; must equal `kLayout` in `native/binding/addon.cc`. */
-export const ADDON_LAYOUT = 1
+export const ADDON_LAYOUT = 2
 
 /** Flattened transport options. Times in milliseconds. */
 export interface NativeOptions {
@@ -21,6 +22,8 @@ export interface NativeOptions {
   readonly dial: DialOptions
   /** 16 hex digits; spreads dials. */
   readonly randomSeed: string
+  /** Copied. Empty: everybody is let in. */
+  readonly secrets: readonly Uint8Array[]
 }
 
 /** One transport on the control thread. Every method but `peers` returns without waiting for that thread. */
@@ -38,6 +41,9 @@ export interface NativeHandle {
   unwatch(uid: string): void
   probe(uid: string, host: string, port: number): void
   quarantine(uid: string, reason: number): void
+  openLane(uid: string, lane: number, dial: number): void
+  /** Index of the lane whose socket a `laneOpened` has announced under this number; -1 when it is gone or cannot be polled. */
+  adoptLane(handOver: number): number
   close(): void
   /** Leaves the control thread at once; the ring is not written any more. */
   dispose(): void
@@ -49,6 +55,23 @@ export interface NativeHandle {
   rewake(): void
   peers(): PeerStatus[]
   counters(): Record<string, number>
+}
+
+/** The data lanes of this realm's loop. An index names one lane; calls with one that was destroyed do nothing. */
+export interface NativeLanes {
+  /**
+   * Once. `buffer` has `laneReceiveBytes`. `onEvent` is told what happened (data, writable, ended, reset, error) and how many bytes
+   * lie at the start of `buffer`; it returns how many of them were taken, and the rest comes again in front of what arrives next.
+   */
+  start(buffer: ArrayBuffer, onEvent: (index: number, event: number, bytes: number) => number): void
+  attach(index: number): void
+  /** How many bytes of `bytes[from..to)` the kernel took. */
+  write(index: number, bytes: Uint8Array, from: number, to: number): number
+  setReading(index: number, on: boolean): void
+  shutdown(index: number): void
+  destroy(index: number): void
+  /** This side's half, once there is one. */
+  table?: LaneSockets
 }
 
 export interface NativePhi {
@@ -106,5 +129,6 @@ export interface NativeCore {
 export interface Addon {
   readonly layout: number
   readonly NativeTransport: new (options: NativeOptions) => NativeHandle
+  readonly lanes: NativeLanes
   readonly core: NativeCore
 }

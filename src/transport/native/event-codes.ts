@@ -1,6 +1,6 @@
 /** Codes that cross from the addon, in the order of the enums in `native/core/events.h` and of the wire. */
 import { BAD_INPUT_REASONS } from '../control/counters.js'
-import type { LinkDownReason, QuarantineReason, RefusalReason } from '../transport.js'
+import type { DataLane, LinkDownReason, QuarantineReason, RefusalReason } from '../transport.js'
 
 export const EventCode = {
   linkUp: 1,
@@ -18,6 +18,8 @@ export const EventCode = {
   started: 13,
   startFailed: 14,
   closed: 15,
+  laneOpened: 16,
+  laneFailed: 17,
 } as const
 
 export const LINK_DOWN_REASONS = [
@@ -33,6 +35,7 @@ export const LINK_DOWN_REASONS = [
 ] as const satisfies readonly LinkDownReason[]
 
 export const GATED_REASONS = ['refused', 'timeout', 'unreachable', 'handshake'] as const
+export const LANE_FAILED_REASONS = ['noLink', ...GATED_REASONS] as const
 export const SUSPICION_CAUSES = ['silence', 'gone'] as const
 export const PROBE_OUTCOMES = ['alive', 'gone', 'unknown'] as const
 export const SEND_RESULTS = ['sent', 'noLink', 'outboxFull'] as const
@@ -49,7 +52,11 @@ export const REFUSAL_REASONS: readonly (RefusalReason | undefined)[] = [
   'malformed',
   'busy',
   'shuttingDown',
+  'unauthenticated',
 ]
+
+/** By wire code; 0 is the control lane. */
+export const DATA_LANES: readonly (DataLane | undefined)[] = [undefined, 'ordinary', 'large']
 
 export const QUARANTINE_REASONS: readonly (QuarantineReason | undefined)[] = [
   undefined,

@@ -3,11 +3,13 @@
  * returns holds copies: the ring is overwritten once it was consumed.
  */
 import type { Address, Uid } from '../../core/address.js'
-import type { PeerHello, TransportEvent } from '../transport.js'
+import type { DataLane, PeerHello, TransportEvent } from '../transport.js'
 import {
   BAD_INPUT_REASONS,
+  DATA_LANES,
   EventCode,
   GATED_REASONS,
+  LANE_FAILED_REASONS,
   LINK_DOWN_REASONS,
   PROBE_OUTCOMES,
   QUARANTINE_REASONS,
@@ -20,6 +22,19 @@ export type LifecycleEvent =
   | { readonly type: 'started'; readonly address: Address }
   | { readonly type: 'startFailed'; readonly message: string }
   | { readonly type: 'closed' }
+  | LaneHandOver
+
+/** A `laneOpened` whose socket is still to be taken over, under the number `handOver`. */
+export interface LaneHandOver {
+  readonly type: 'laneHandOver'
+  readonly peer: PeerHello
+  readonly lane: DataLane
+  readonly dial: number
+  readonly dialler: Uid
+  readonly handOver: number
+}
+
+export type NativeEvent = TransportEvent | LifecycleEvent
 
 const MESSAGE_HEAD_BYTES = 32
 const EVENT_HEAD_BYTES = 64
@@ -41,7 +56,7 @@ export class EventDecoder {
   }
 
   /** Everything between two positions that the addon has named. */
-  decode(from: number, to: number, onEvent: (event: TransportEvent | LifecycleEvent) => void): void {
+  decode(from: number, to: number, onEvent: (event: NativeEvent) => void): void {
     const capacity = this.bytes.length
     let position = from
     while (position < to) {
@@ -77,7 +92,7 @@ export class EventDecoder {
     return { type: 'message', uid: this.uidAt(at + 8), session: this.view.getUint32(at + 16, true), bytes }
   }
 
-  private eventAt(at: number): TransportEvent | LifecycleEvent {
+  private eventAt(at: number): NativeEvent {
     const { view } = this
     const code = view.getUint8(at + 4)
     const uid = this.uidAt(at + 8)
@@ -95,6 +110,15 @@ export class EventDecoder {
       }
       case EventCode.stalled:
         return { type: 'stalled', uid, stalled: this.isOn(at), loopAgeMs: ms }
+      case EventCode.laneFailed: {
+        const reason = named(LANE_FAILED_REASONS, this.reasonAt(at))
+        return { type: 'laneFailed', uid, lane: this.laneAt(at), dial: this.attemptsAt(at), reason }
+      }
+      case EventCode.laneOpened: {
+        const lane = this.laneAt(at)
+        const dial = this.attemptsAt(at)
+        return { type: 'laneHandOver', peer: this.peerAt(at), lane, dial, dialler: uid, handOver: ms }
+      }
       case EventCode.probed:
         return { type: 'probed', uid, outcome: named(PROBE_OUTCOMES, this.reasonAt(at)) }
       case EventCode.paused:
@@ -106,12 +130,12 @@ export class EventDecoder {
     }
   }
 
-  private eventWithTextAt(at: number, code: number, uid: Uid, ms: number): TransportEvent | LifecycleEvent {
+  private eventWithTextAt(at: number, code: number, uid: Uid, ms: number): NativeEvent {
     const reason = this.reasonAt(at)
     const address = this.addressAt(at)
     switch (code) {
       case EventCode.gated: {
-        const attempts = this.view.getUint32(at + 20, true)
+        const attempts = this.attemptsAt(at)
         return { type: 'gated', address, reason: named(GATED_REASONS, reason), attempts, retryInMs: ms }
       }
       case EventCode.refused:
@@ -133,6 +157,14 @@ export class EventDecoder {
 
   private reasonAt(at: number): number {
     return this.view.getUint8(at + 5)
+  }
+
+  private attemptsAt(at: number): number {
+    return this.view.getUint32(at + 20, true)
+  }
+
+  private laneAt(at: number): DataLane {
+    return named(DATA_LANES, this.view.getUint8(at + 7))
   }
 
   private isOn(at: number): boolean {

@@ -7,7 +7,9 @@ import { type Address, formatAddress, isUid, type Uid } from '../../core/address
 import { SkeinError } from '../../errors.js'
 import { FRAME_HEADER_BYTES } from '../../wire/frame.js'
 import { NATIVE_LIMITS, TRANSPORT_LIMITS } from '../limits.js'
+import { checkSecrets, refuseTls } from '../option-checks.js'
 import type {
+  DataLane,
   PeerStatus,
   QuarantineReason,
   SendResult,
@@ -17,15 +19,16 @@ import type {
   TransportOptions,
 } from '../transport.js'
 import type { NativeHandle, NativeOptions } from './addon.js'
-import { QUARANTINE_REASONS, SEND_RESULTS } from './event-codes.js'
-import { EventDecoder, type LifecycleEvent } from './event-decoder.js'
+import { DATA_LANES, QUARANTINE_REASONS, SEND_RESULTS } from './event-codes.js'
+import { EventDecoder, type LaneHandOver, type LifecycleEvent, type NativeEvent } from './event-decoder.js'
+import { LaneSockets } from './lane-sockets.js'
 import { loadAddon } from './load.js'
 
 const MESSAGE_BYTES_MAX = TRANSPORT_LIMITS.controlFrameBytesMax - FRAME_HEADER_BYTES
 
 type Sink = (batch: readonly TransportEvent[]) => void
 
-/** Throws `ERR_SKEIN_ADDON_LOAD` without a binary and `ERR_SKEIN_INVALID_OPTION` for what no hello can carry. */
+/** Throws `ERR_SKEIN_ADDON_LOAD` without a binary and `ERR_SKEIN_INVALID_OPTION` for what no hello can carry, and for TLS. */
 export function createNativeTransport(options: TransportOptions): Transport {
   return new NativeTransport(options)
 }
@@ -34,6 +37,7 @@ class NativeTransport implements Transport {
   readonly kind = 'native'
   readonly reportsStalls = true
   private readonly native: NativeHandle
+  private readonly lanes: LaneSockets
   private decoder: EventDecoder | undefined
   /** Ring position up to which events were decoded. */
   private position = 0
@@ -50,7 +54,9 @@ class NativeTransport implements Transport {
   private quarantinedDropped = 0
 
   constructor(private readonly options: TransportOptions) {
-    this.native = new (loadAddon().NativeTransport)(toNative(options))
+    const addon = loadAddon()
+    this.native = new addon.NativeTransport(toNative(options))
+    this.lanes = LaneSockets.of(addon)
   }
 
   start(sink: Sink): Promise<Address> {
@@ -89,6 +95,10 @@ class NativeTransport implements Transport {
 
   probe(uid: Uid, address: Address): void {
     this.command(() => this.native.probe(uid, address.host, address.port))
+  }
+
+  openLane(uid: Uid, lane: DataLane, dial: number): void {
+    this.command(() => this.native.openLane(uid, DATA_LANES.indexOf(lane), dial))
   }
 
   quarantine(uid: Uid, reason: QuarantineReason): void {
@@ -182,7 +192,7 @@ class NativeTransport implements Transport {
     }
   }
 
-  private collect(event: TransportEvent | LifecycleEvent, batch: TransportEvent[]): void {
+  private collect(event: NativeEvent, batch: TransportEvent[]): void {
     switch (event.type) {
       case 'started':
       case 'startFailed':
@@ -193,15 +203,35 @@ class NativeTransport implements Transport {
         if (!this.quarantined.has(event.uid)) batch.push(event)
         else this.quarantinedDropped += 1
         return
+      case 'laneHandOver':
+        return this.takeLane(event, batch)
       default:
         batch.push(event)
     }
+  }
+
+  private takeLane(event: LaneHandOver, batch: TransportEvent[]): void {
+    // Nobody would own it: the addon closes what was not taken over.
+    if (this.sink === undefined) return
+    const { peer, lane, dial, dialler, handOver } = event
+    const socket = this.lanes.adopt(this.native, handOver)
+    const wanted = !this.quarantined.has(peer.uid)
+    if (socket !== undefined && wanted) {
+      batch.push({ type: 'laneOpened', peer, lane, dial, dialler, socket })
+      return
+    }
+    socket?.destroy()
+    // The acceptor has asked for nothing: whoever dialled finds out by himself.
+    if (dialler === this.options.identity.uid)
+      batch.push({ type: 'laneFailed', uid: peer.uid, lane, dial, reason: 'handshake' })
   }
 }
 
 function toNative(options: TransportOptions): NativeOptions {
   const { identity, listen, advertise, heartbeat, dial } = options
   if (!isUid(identity.uid)) throw invalid('identity.uid', identity.uid, '16 lower-case hex digits')
+  refuseTls(options.tls, 'native')
+  checkSecrets(options.secrets)
   checkBytes('identity.cluster', identity.cluster, TRANSPORT_LIMITS.clusterNameBytesMax)
   checkBytes('identity.nodeId', identity.nodeId, TRANSPORT_LIMITS.nodeIdBytesMax)
   checkBytes('listen.host', listen.host, TRANSPORT_LIMITS.hostBytesMax)
@@ -213,6 +243,7 @@ function toNative(options: TransportOptions): NativeOptions {
     heartbeat,
     dial,
     randomSeed: randomBytes(8).toString('hex'),
+    secrets: options.secrets ?? [],
   }
 }
 

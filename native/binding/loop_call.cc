@@ -1,0 +1,21 @@
+// Not through node-addon-api, to which a call is fatal when the environment is being terminated: here it fails
+// without an exception then, and the cleanup hook does the rest.
+#include "loop_call.h"
+
+namespace skein::binding {
+
+napi_value CallFromLoop(napi_env env, napi_value receiver, napi_value function, size_t count,
+                        const napi_value* arguments) {
+  napi_value result = nullptr;
+  if (napi_make_callback(env, nullptr, receiver, function, count, arguments, &result) == napi_ok) return result;
+  bool thrown = false;
+  napi_is_exception_pending(env, &thrown);
+  if (!thrown) return nullptr;
+  // Its own exception: it must surface as uncaught, not vanish in a callback of ours.
+  napi_value exception = nullptr;
+  napi_get_and_clear_last_exception(env, &exception);
+  napi_fatal_exception(env, exception);
+  return nullptr;
+}
+
+}  // namespace skein::binding

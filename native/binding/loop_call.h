@@ -1,0 +1,13 @@
+// A call of JavaScript out of a callback of its loop.
+#pragma once
+
+#include "napi_headers.h"
+
+namespace skein::binding {
+
+// Ticks and microtasks run after it. Null when it threw, which has surfaced as uncaught then, or when the
+// environment is being terminated. Needs a handle scope.
+napi_value CallFromLoop(napi_env env, napi_value receiver, napi_value function, size_t count,
+                        const napi_value* arguments);
+
+}  // namespace skein::binding
