@@ -17,8 +17,22 @@ export type SkeinErrorCode =
   | 'ERR_SKEIN_JOIN_REFUSED'
   /** A living member holds this nodeId. The member is undisturbed; this node is closed. */
   | 'ERR_SKEIN_DUPLICATE_NODE_ID'
-  /** A message is larger than a frame may be. Nothing was sent. */
+  /** A message is larger than a frame, or than a large message, may be. Nothing was sent. */
   | 'ERR_SKEIN_FRAME_TOO_LARGE'
+  /** The outbox to a peer is full: it takes less than is sent. Nothing was queued. */
+  | 'ERR_SKEIN_OUTBOX_FULL'
+  /** The peer cannot be reached now. A request may have been handled, unless it was never sent. */
+  | 'ERR_SKEIN_UNREACHABLE'
+  /** The peer's incarnation is quarantined here, or this one there: nothing goes between them ever again. */
+  | 'ERR_SKEIN_QUARANTINED'
+  /** No answer within `timeoutMs`. The request may have been handled. */
+  | 'ERR_SKEIN_TIMEOUT'
+  /** The peer has no handler for the topic. The request was not handled. */
+  | 'ERR_SKEIN_NO_HANDLER'
+  /** The peer's handler threw, or answered what this side cannot take. */
+  | 'ERR_SKEIN_REMOTE_ERROR'
+  /** The other end ended a stream before it was complete. */
+  | 'ERR_SKEIN_STREAM_RESET'
   /** The cluster refers to no such member. Nothing changed. */
   | 'ERR_SKEIN_NOT_MEMBER'
   /** `leave` was not completed in time. The node is still leaving. */

@@ -9,10 +9,10 @@ export type {
   ShellEventType,
   StreamItem,
 } from './cluster/events.js'
-export { InvalidOptionError } from './cluster/invalid-option.js'
+export { InvalidOptionError } from './options/invalid-option.js'
 export { joinCluster } from './cluster/join.js'
 export type { NodeReference } from './cluster/member-lookup.js'
-export type { AddressOption, JoinOptions, Logger, OptionOrigin, TransportFactory } from './cluster/options.js'
+export type { JoinOptions } from './cluster/options.js'
 export type { Address, Uid, UniqueAddress } from './core/address.js'
 export {
   type DowningStrategy,
@@ -41,6 +41,7 @@ export type {
   TerminationReason,
 } from './core/model.js'
 export type { AggregationPolicy } from './core/settings.js'
+export type { AddressOption, Logger, OptionOrigin, TransportFactory } from './options/types.js'
 export { isSkeinError, SkeinError, type SkeinErrorCode } from './errors.js'
 export type {
   BadInputReason,

@@ -1,7 +1,8 @@
 /** The resolved options as a table: what a node would run with, and where each value comes from. */
 import { formatAddress } from '../core/address.js'
+import type { OptionOrigin } from '../options/types.js'
 import { nativeAvailable } from '../transport/native/load.js'
-import type { JoinOptions, OptionOrigin, ResolvedOptions } from './options.js'
+import type { JoinOptions, ResolvedOptions } from './options.js'
 import { resolveOptions } from './resolve-options.js'
 
 export interface OptionDescription {

@@ -6,6 +6,7 @@
  */
 import type { Effect, Input } from '../core/machine-io.js'
 import type { ClusterEvent, ClusterState, DropReason, Message, TerminationReason } from '../core/model.js'
+import type { ShellClock } from '../transport/clock.js'
 import type { Transport, TransportEvent } from '../transport/transport.js'
 import { SHELL_LIMITS } from './defaults.js'
 
@@ -21,12 +22,6 @@ export interface MessageCodec {
   decode(
     bytes: Uint8Array,
   ): { ok: true; message: Message } | { ok: false; reason: 'malformed'; detail: string }
-}
-
-/** Monotonic milliseconds and one-shot timers. */
-export interface ShellClock {
-  nowMs(): number
-  schedule(delayMs: number, task: () => void): { cancel(): void }
 }
 
 /** Where the driver reports to. Called while effects are applied; may call `submit`. */

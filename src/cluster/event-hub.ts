@@ -8,10 +8,10 @@ import diagnostics from 'node:diagnostics_channel'
 import { EventEmitter } from 'node:events'
 import type { Uid } from '../core/address.js'
 import type { ClusterState } from '../core/model.js'
+import type { Logger } from '../options/types.js'
 import { EventStream } from './event-stream.js'
 import { eventText } from './event-text.js'
 import type { DiagnosticsMessage, EventOf, ShellEvent, ShellEventType } from './events.js'
-import type { Logger } from './options.js'
 
 /** Name of the diagnostics channel; it carries a `DiagnosticsMessage` for each event. */
 export const EVENT_CHANNEL = 'skein:event'

@@ -4,8 +4,8 @@
  */
 import { formatAddress, type UniqueAddress } from '../core/address.js'
 import type { Blocker, ClusterEvent, JoinRefusal, QuarantineCause } from '../core/model.js'
+import type { Logger } from '../options/types.js'
 import type { ShellEvent } from './events.js'
-import type { Logger } from './options.js'
 
 export interface EventText {
   readonly level: keyof Logger

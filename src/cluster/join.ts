@@ -1,36 +1,16 @@
 /** `joinCluster`: options in, a member out. */
-import { randomInt } from 'node:crypto'
-import { makeUid, NO_UID, type Uid } from '../core/address.js'
 import { Machine } from '../core/machine.js'
 import { MACHINE_DEFAULTS } from '../core/settings.js'
+import { type AddonLoader, chooseTransport } from '../transport/choice.js'
+import { type ShellClock, systemClock } from '../transport/clock.js'
+import { nextUid } from '../transport/incarnation.js'
 import { loadAddon } from '../transport/native/load.js'
 import { decodeMessage, encodeMessage } from '../wire/messages.js'
 import type { Cluster } from './cluster.js'
 import { ClusterNode, type NodeParts } from './cluster-node.js'
-import type { MessageCodec, ShellClock } from './driver.js'
+import type { MessageCodec } from './driver.js'
 import type { JoinOptions, ResolvedOptions } from './options.js'
 import { resolveOptions } from './resolve-options.js'
-import { type AddonLoader, chooseTransport } from './transport-choice.js'
-
-const RANDOM_BITS = 22
-
-/** The last uid made here: two nodes of one process started in the same millisecond must differ, and be ordered. */
-let lastUid: Uid = NO_UID
-
-/** Higher than every uid made here before, whatever the wall clock does. */
-function nextUid(): Uid {
-  lastUid = makeUid(Date.now(), randomInt(2 ** RANDOM_BITS), lastUid)
-  return lastUid
-}
-
-/** Whole monotonic milliseconds: the machine reckons in integers. */
-const systemClock: ShellClock = {
-  nowMs: () => Math.round(performance.now()),
-  schedule: (delayMs, task) => {
-    const timer = setTimeout(task, delayMs)
-    return { cancel: () => clearTimeout(timer) }
-  },
-}
 
 const wireCodec: MessageCodec = { encode: encodeMessage, decode: decodeMessage }
 

@@ -1,5 +1,5 @@
 /** Rules between options. Each says which option to change and why the pair cannot work. */
-import { InvalidOptionError } from './invalid-option.js'
+import { InvalidOptionError } from '../options/invalid-option.js'
 import type { ResolvedOptions } from './options.js'
 
 interface Rule {

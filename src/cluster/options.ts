@@ -2,21 +2,8 @@
 import type { Address } from '../core/address.js'
 import type { DowningStrategy } from '../core/downing.js'
 import type { AggregationPolicy } from '../core/settings.js'
-import type { DialOptions, HeartbeatOptions, Transport, TransportOptions } from '../transport/transport.js'
-
-/** Takes an object with the facts and a sentence with their meaning; `pino` fits as it is. */
-export interface Logger {
-  debug(facts: object, message: string): void
-  info(facts: object, message: string): void
-  warn(facts: object, message: string): void
-  error(facts: object, message: string): void
-}
-
-/** Makes a transport that keeps the contract of `Transport`. */
-export type TransportFactory = (options: TransportOptions) => Transport
-
-/** `'host:port'`, `'[v6]:port'` or the two apart. */
-export type AddressOption = Address | string
+import type { AddressOption, Logger, TransportFactory } from '../options/types.js'
+import type { DialOptions, HeartbeatOptions } from '../transport/transport.js'
 
 /** Times are in milliseconds. What is left out, or undefined, takes its default. */
 export interface JoinOptions {
@@ -61,9 +48,6 @@ export interface JoinOptions {
   /** Default: silent. */
   readonly logger?: Logger | undefined
 }
-
-/** `given` by the caller; a constant `default`; `derived` from other options. */
-export type OptionOrigin = 'given' | 'default' | 'derived'
 
 /** Every option with its value. */
 export interface ResolvedOptions {

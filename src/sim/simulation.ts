@@ -3,8 +3,9 @@
  * One seed decides everything. Faults are injected between events; every event of every node is checked.
  */
 
-import { DIAL_DEFAULTS, HEARTBEAT_DEFAULTS } from '../cluster/defaults.js'
-import { Driver, type ShellClock } from '../cluster/driver.js'
+import type { ShellClock } from '../transport/clock.js'
+import { DIAL_DEFAULTS, HEARTBEAT_DEFAULTS } from '../transport/defaults.js'
+import { Driver } from '../cluster/driver.js'
 import { type Address, makeUid, type Uid } from '../core/address.js'
 import { type DowningStrategy, keepMajority } from '../core/downing.js'
 import { Machine } from '../core/machine.js'

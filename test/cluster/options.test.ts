@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { InvalidOptionError } from '../../src/cluster/invalid-option.js'
+import { InvalidOptionError } from '../../src/options/invalid-option.js'
 import type { JoinOptions } from '../../src/cluster/options.js'
 import { resolveOptions } from '../../src/cluster/resolve-options.js'
 import { keepMajority, manual } from '../../src/core/downing.js'

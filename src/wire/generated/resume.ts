@@ -23,12 +23,17 @@ received():bigint {
   return this.bb!.readUint64(this.bb_pos + 8);
 }
 
-static sizeOf():number {
-  return 16;
+frames():bigint {
+  return this.bb!.readUint64(this.bb_pos + 16);
 }
 
-static createResume(builder:flatbuffers.Builder, epoch: number, seen_epoch: number, received: bigint):flatbuffers.Offset {
-  builder.prep(8, 16);
+static sizeOf():number {
+  return 24;
+}
+
+static createResume(builder:flatbuffers.Builder, epoch: number, seen_epoch: number, received: bigint, frames: bigint):flatbuffers.Offset {
+  builder.prep(8, 24);
+  builder.writeInt64(frames);
   builder.writeInt64(received);
   builder.writeInt32(seen_epoch);
   builder.writeInt32(epoch);

@@ -1,7 +1,9 @@
 /** The one error of option validation, and the words it is made of. */
 import { inspect } from 'node:util'
 import { SkeinError } from '../errors.js'
-import { SHELL_LIMITS } from './defaults.js'
+
+/** Characters of an option's value quoted in an error. */
+const QUOTED_VALUE_MAX = 80
 
 /** `ERR_SKEIN_INVALID_OPTION`: which option, what it is, what was expected. Nothing was started. */
 export class InvalidOptionError extends SkeinError {
@@ -21,9 +23,7 @@ export class InvalidOptionError extends SkeinError {
 /** Enough of a value to recognise it, and never a page of it. */
 function quote(value: unknown): string {
   const text = inspect(value, { depth: 1, breakLength: Number.POSITIVE_INFINITY })
-  return text.length <= SHELL_LIMITS.quotedValueMax
-    ? text
-    : `${text.slice(0, SHELL_LIMITS.quotedValueMax)}...`
+  return text.length <= QUOTED_VALUE_MAX ? text : `${text.slice(0, QUOTED_VALUE_MAX)}...`
 }
 
 /** Throws for the first key that is not known, naming the nearest one that is. */

@@ -1,13 +1,13 @@
 /** Which transport a node runs on, and what was missing when it is not the one first wished for. */
 import { SkeinError } from '../errors.js'
-import { loadAddon } from '../transport/native/load.js'
-import { createNativeTransport } from '../transport/native/native-transport.js'
-import { createNetTransport } from '../transport/net/net-transport.js'
-import type { ResolvedOptions, TransportFactory } from './options.js'
+import { loadAddon } from './native/load.js'
+import { createNativeTransport } from './native/native-transport.js'
+import { createNetTransport } from './net/net-transport.js'
+import type { Transport, TransportOptions } from './transport.js'
 
 export interface TransportChoice {
   /** Makes it; nothing is bound before its `start`. */
-  readonly create: TransportFactory
+  readonly create: (options: TransportOptions) => Transport
   /** Set when `auto` had to take `net`: why the native binary did not load. */
   readonly fallbackReason?: string
 }
@@ -17,7 +17,7 @@ export type AddonLoader = () => unknown
 
 /** Rejects with `ERR_SKEIN_ADDON_LOAD` when `native` was asked for and no binary loads. */
 export function chooseTransport(
-  wanted: ResolvedOptions['transport'],
+  wanted: 'auto' | 'native' | 'net' | TransportChoice['create'],
   load: AddonLoader = loadAddon,
 ): TransportChoice {
   if (typeof wanted === 'function') return { create: wanted }

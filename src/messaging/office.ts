@@ -1,0 +1,167 @@
+/**
+ * What all peers of one node share: the pool of lanes, topics, counters, options, and where events go. It is the layer above the
+ * data plane, and hands what comes from there to the peer it came from.
+ */
+import type { Association, AssociationEnd } from '../transport/data/association.js'
+import {
+  DataPlane,
+  type DataPlanePorts,
+  type DataPlaneSink,
+  type LaneDialler,
+} from '../transport/data/data-plane.js'
+import type { Lane, LaneFault } from '../transport/data/lane.js'
+import type { UnackedFrame } from '../transport/data/outbox.js'
+import type { DataLane } from '../transport/transport.js'
+import { timeoutCheck } from './check-options.js'
+import type { DeadLetter, MessageContext, Sender } from './messaging.js'
+import type { ResolvedMessagingOptions } from './options.js'
+import { PeerLink } from './peer-link.js'
+import { Slab } from './slab.js'
+import { type Topic, TopicTable } from './topics.js'
+
+/** What the messaging layer tells of itself. */
+export type MessagingEvent =
+  | DeadLetter
+  /** A handler threw. Whoever waits for an answer was told. */
+  | { readonly type: 'handlerFailed'; readonly topic: string; readonly from: Sender; readonly error: unknown }
+  /** A data lane was closed because of what came in on it; it is opened again when it is needed. */
+  | {
+      readonly type: 'laneRejected'
+      readonly peer: Sender
+      readonly lane: DataLane
+      readonly reason: LaneFault
+    }
+
+export class Office implements DataPlaneSink<Topic, PeerLink> {
+  readonly plane: DataPlane<Topic, PeerLink>
+  readonly topics = new TopicTable()
+  readonly slab = new Slab()
+  readonly counters = {
+    messagesOut: 0,
+    messagesIn: 0,
+    requestsOut: 0,
+    requestsIn: 0,
+    requestsTimedOut: 0,
+    requestsFailedIn: 0,
+    answersLate: 0,
+    outboxFull: 0,
+    deadLetters: 0,
+    handlersFailed: 0,
+    transfersRefused: 0,
+    streamsOpened: 0,
+    streamsReset: 0,
+  }
+
+  constructor(
+    readonly options: ResolvedMessagingOptions,
+    ports: DataPlanePorts,
+    transport: LaneDialler,
+    private readonly emit: (event: MessagingEvent) => void,
+  ) {
+    this.plane = new DataPlane(options, ports, transport, this)
+  }
+
+  /** Milliseconds of a request's `timeoutMs`, checked. */
+  timeoutOf(timeoutMs: number | undefined): number {
+    return timeoutMs === undefined ? this.options.requestTimeoutMs : timeoutCheck(timeoutMs, 'timeoutMs')
+  }
+
+  deadLetter(letter: DeadLetter): void {
+    this.counters.deadLetters += letter.count
+    this.emit(letter)
+  }
+
+  noHandler(peer: Sender, topic: string, bytes: number): void {
+    this.deadLetter({
+      type: 'deadLetter',
+      reason: 'noHandler',
+      peer,
+      topic,
+      bytes,
+      count: 1,
+      maybeDelivered: false,
+    })
+  }
+
+  handlerFailed(error: unknown, context: MessageContext): void {
+    this.counters.handlersFailed += 1
+    this.emit({ type: 'handlerFailed', topic: context.topic, from: context.from, error })
+  }
+
+  // ---- the data plane's sink
+
+  topicOf(name: string): Topic {
+    return this.topics.named(name)
+  }
+
+  clientOf(association: Association<Topic, PeerLink>): PeerLink {
+    return new PeerLink(this, association)
+  }
+
+  onFrame(
+    association: Association<Topic, PeerLink>,
+    lane: Lane<Topic>,
+    kind: number,
+    flags: number,
+    topic: Topic | undefined,
+    correlation: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+  ): void {
+    association.client.onFrame(lane, kind, flags, topic, correlation, bytes, from, to)
+  }
+
+  onRoom(association: Association<Topic, PeerLink>, lane: Lane<Topic>): void {
+    association.client.onRoom(lane)
+  }
+
+  onPeerReset(association: Association<Topic, PeerLink>, lane: Lane<Topic>): void {
+    association.client.onPeerReset(lane)
+  }
+
+  onUnreachable(association: Association<Topic, PeerLink>): void {
+    association.client.onUnreachable()
+  }
+
+  onUnacked(
+    association: Association<Topic, PeerLink>,
+    _lane: Lane<Topic>,
+    frame: UnackedFrame,
+    topic: string,
+    reason: AssociationEnd,
+  ): void {
+    association.client.onUnacked(frame, topic, reason)
+  }
+
+  onAbandoned(association: Association<Topic, PeerLink>, lane: Lane<Topic>, reason: AssociationEnd): void {
+    association.client.onAbandoned(lane, reason)
+  }
+
+  onEnded(association: Association<Topic, PeerLink>, reason: AssociationEnd): void {
+    association.client.onEnded(reason)
+  }
+
+  onFault(association: Association<Topic, PeerLink>, lane: Lane<Topic>, reason: LaneFault): void {
+    this.emit({ type: 'laneRejected', peer: association.client.sender, lane: lane.name, reason })
+  }
+
+  /** Of this layer and of the lanes below it; monotonic. */
+  allCounters(): Record<string, number> {
+    return { ...this.counters, ...this.plane.counters }
+  }
+
+  /** Sends what is queued, for at most `timeoutMs`; what is left then is given up. */
+  close(
+    schedule: (delayMs: number, task: () => void) => { cancel(): void },
+    timeoutMs: number,
+  ): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = schedule(timeoutMs, () => this.plane.stop())
+      this.plane.close(() => {
+        timer.cancel()
+        resolve()
+      })
+    })
+  }
+}

@@ -1,0 +1,529 @@
+/**
+ * One peer, as the messaging layer sees it: what is sent to it, what waits for its answers, what its messages start here.
+ * It lives as long as its association.
+ */
+import { SkeinError } from '../errors.js'
+import { Deadline } from '../transport/control/deadlines.js'
+import type { Association, AssociationEnd } from '../transport/data/association.js'
+import type { Lane } from '../transport/data/lane.js'
+import type { UnackedFrame } from '../transport/data/outbox.js'
+import type { DataLane } from '../transport/transport.js'
+import { DATA_OVERHEAD_BYTES, DataKind, FAILURE_BYTES, FailureCode } from '../wire/data-frame.js'
+import { DeadLetterBox } from './dead-letters.js'
+import { endError, peerText, remoteFailure, unreachableError } from './failures.js'
+import { MESSAGING_LIMITS } from './limits.js'
+import { InboundContext } from './message-context.js'
+import type {
+  BorrowedBytes,
+  MessageStream,
+  Peer,
+  RequestOptions,
+  Sender,
+  SendOptions,
+  StreamOptions,
+} from './messaging.js'
+import type { Office } from './office.js'
+import { type PendingRequest, RequestTable } from './request-table.js'
+import { StreamTable } from './streams.js'
+import { checkTopic, type Topic } from './topics.js'
+import { Transfers } from './transfers.js'
+
+const { message: MESSAGE, request: REQUEST, response: RESPONSE, failure: FAILURE, cancel: CANCEL } = DataKind
+const POISON = 0xdb
+const NO_BYTES = new Uint8Array(0)
+
+export class PeerLink implements Peer {
+  private readonly requests = new RequestTable()
+  /** Requests of the peer that asynchronous handlers are busy with, by correlation. */
+  private readonly busy = new Map<number, InboundContext>()
+  private readonly sweep = new Deadline(() => this.sweepRequests())
+  private transfersMade: Transfers | undefined
+  private streamsMade: StreamTable | undefined
+  private drainWaiters: (() => void)[] = []
+  private letters: DeadLetterBox | undefined
+  /** What handlers are told of the peer. */
+  private known: Sender | undefined
+
+  constructor(
+    readonly office: Office,
+    readonly association: Association<Topic, PeerLink>,
+  ) {}
+
+  get sender(): Sender {
+    const { uid, nodeId, address } = this.association
+    if (this.known?.uid !== uid || this.known.nodeId !== nodeId) this.known = { uid, nodeId, address }
+    return this.known
+  }
+
+  get transfers(): Transfers {
+    this.transfersMade ??= new Transfers(this)
+    return this.transfersMade
+  }
+
+  get streams(): StreamTable {
+    this.streamsMade ??= new StreamTable(this)
+    return this.streamsMade
+  }
+
+  lane(name: DataLane): Lane<Topic> {
+    return this.association.laneOf(name) ?? this.office.plane.lane(this.association, name)
+  }
+
+  /** Something was appended to a lane. */
+  queued(lane: Lane<Topic>): void {
+    this.office.plane.queued(this.association, lane)
+  }
+
+  // ---- out
+
+  send(topic: string, bytes: Uint8Array, options?: SendOptions): boolean {
+    this.post(MESSAGE, topic, 0, bytes, options?.lane)
+    this.office.counters.messagesOut += 1
+    return !this.writableNeedDrain
+  }
+
+  request(topic: string, bytes: Uint8Array, options?: RequestOptions): Promise<Uint8Array> {
+    return new Promise((resolve, reject) => this.ask(topic, bytes, options, resolve, reject))
+  }
+
+  stream(topic: string, source?: AsyncIterable<Uint8Array>, options?: StreamOptions): MessageStream {
+    this.refuseIfEnded('stream')
+    checkTopic(topic)
+    return this.streams.open(topic, source, options)
+  }
+
+  get writableNeedDrain(): boolean {
+    const { highWaterBytes } = this.office.options
+    const { ordinary } = this.association
+    if (ordinary !== undefined && ordinary.outbox.unsentBytes > highWaterBytes) return true
+    return this.transfersMade !== undefined && this.transfersMade.waitingBytes > highWaterBytes
+  }
+
+  drain(): Promise<void> {
+    if (!this.writableNeedDrain) return Promise.resolve()
+    return new Promise((resolve) => this.drainWaiters.push(resolve))
+  }
+
+  /** Queues a message, request or response on the lane it belongs to. Throws; then nothing was queued. */
+  post(
+    kind: number,
+    topic: string,
+    correlation: number,
+    bytes: Uint8Array,
+    wanted: DataLane | undefined,
+  ): void {
+    this.refuseIfEnded('send')
+    const { options } = this.office
+    if (bytes.length > options.largeMessageBytes || wanted === 'large')
+      return this.transfers.send(kind, topic, correlation, bytes)
+    const lane = this.association.ordinary ?? this.lane('ordinary')
+    const { outbox } = lane
+    const full =
+      outbox.unackedBytes + bytes.length + DATA_OVERHEAD_BYTES > options.outboxBytesMax ||
+      outbox.unackedFrames >= options.outboxMessagesMax
+    if (full) throw this.outboxFull(lane)
+    outbox.append(kind, 0, this.numberOf(lane, topic), correlation, bytes, 0, bytes.length)
+    this.office.plane.queued(this.association, lane)
+  }
+
+  /** Number of a topic on a lane. Throws for what is no topic, and for one topic too many. */
+  numberOf(lane: Lane<Topic>, topic: string): number {
+    const known = lane.knownTopic(topic)
+    if (known !== undefined) return known
+    checkTopic(topic)
+    const number = lane.topicNumber(topic)
+    if (number !== undefined) return number
+    throw new SkeinError(
+      'ERR_SKEIN_INVALID_OPTION',
+      `${peerText(this.sender)} was sent the most topics there may be; ${JSON.stringify(topic)} was not sent. Topics are names of few things: put ids into the message`,
+    )
+  }
+
+  outboxFull(lane: Lane<Topic>): SkeinError {
+    this.office.counters.outboxFull += 1
+    const { unackedBytes, unackedFrames } = lane.outbox
+    return new SkeinError(
+      'ERR_SKEIN_OUTBOX_FULL',
+      `the ${lane.name} outbox to ${peerText(this.sender)} is full (${unackedBytes} bytes, ${unackedFrames} frames); nothing was queued. Await drain(), or send less`,
+      { retryable: true },
+    )
+  }
+
+  private ask(
+    topic: string,
+    bytes: Uint8Array,
+    options: RequestOptions | undefined,
+    resolve: (bytes: Uint8Array) => void,
+    reject: (error: unknown) => void,
+  ): void {
+    this.refuseIfUnreachable()
+    const { plane } = this.office
+    const deadlineMs = plane.nowMs() + this.office.timeoutOf(options?.timeoutMs)
+    const signal = options?.signal
+    if (signal?.aborted === true) throw abortedError(topic)
+    const pending: PendingRequest = { topic, deadlineMs, resolve, reject, signal, onAbort: undefined }
+    const correlation = this.requests.add(pending)
+    if (correlation === undefined) throw this.tooManyRequests()
+    try {
+      this.post(REQUEST, topic, correlation, bytes, options?.lane)
+    } catch (error) {
+      this.requests.take(correlation)
+      throw error
+    }
+    if (signal !== undefined) {
+      pending.onAbort = () => this.giveUp(correlation, abortedError(topic))
+      signal.addEventListener('abort', pending.onAbort, { once: true })
+    }
+    this.office.counters.requestsOut += 1
+    if (deadlineMs < this.sweep.atMs) plane.set(this.sweep, deadlineMs)
+  }
+
+  private tooManyRequests(): SkeinError {
+    return new SkeinError(
+      'ERR_SKEIN_OUTBOX_FULL',
+      `${MESSAGING_LIMITS.requestsInFlightMax} requests to ${peerText(this.sender)} wait for an answer; this one was not sent`,
+      { retryable: true },
+    )
+  }
+
+  private giveUp(correlation: number, error: SkeinError): void {
+    const pending = this.requests.take(correlation)
+    if (pending === undefined) return
+    this.sayCancel(correlation)
+    pending.reject(error)
+  }
+
+  private sayCancel(correlation: number): void {
+    const lane = this.association.ordinary
+    // Not worth a connection, nor more room than there is.
+    if (lane?.socket === undefined || lane.outbox.unackedBytes > this.office.options.outboxBytesMax) return
+    lane.outbox.append(CANCEL, 0, 0, correlation, NO_BYTES, 0, 0)
+    this.queued(lane)
+  }
+
+  private sweepRequests(): void {
+    const nowMs = this.office.plane.nowMs()
+    const earliest = this.requests.takeDue(nowMs, (correlation, pending) => {
+      this.office.counters.requestsTimedOut += 1
+      this.sayCancel(correlation)
+      pending.reject(
+        new SkeinError(
+          'ERR_SKEIN_TIMEOUT',
+          `${peerText(this.sender)} has not answered ${JSON.stringify(pending.topic)} in time; it may have been handled`,
+          { retryable: true },
+        ),
+      )
+    })
+    if (earliest === Number.POSITIVE_INFINITY) return
+    this.office.plane.set(this.sweep, Math.max(earliest, nowMs + MESSAGING_LIMITS.sweepMs))
+  }
+
+  private refuseIfEnded(what: string): void {
+    const { ended } = this.association
+    if (ended !== undefined) throw endError(this.sender, ended, what)
+  }
+
+  private refuseIfUnreachable(): void {
+    this.refuseIfEnded('request')
+    const { association } = this
+    if (association.linked || association.gatedUntilMs === undefined || association.hasSocket) return
+    const leftMs = Math.max(0, Math.round(association.gatedUntilMs - this.office.plane.nowMs()))
+    throw unreachableError(
+      this.sender,
+      `dials to ${peerText(this.sender)} fail; the next follows in ${leftMs} ms`,
+    )
+  }
+
+  // ---- in
+
+  onFrame(
+    lane: Lane<Topic>,
+    kind: number,
+    flags: number,
+    topic: Topic | undefined,
+    correlation: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+  ): void {
+    switch (kind) {
+      case MESSAGE:
+        return this.onMessage(lane.name, topic, bytes, from, to, true)
+      case REQUEST:
+        return this.onRequest(lane.name, topic, correlation, bytes, from, to, true)
+      case RESPONSE:
+        return this.onResponse(correlation, bytes, from, to)
+      case FAILURE:
+        return this.onFailure(correlation, bytes, from, to)
+      case CANCEL:
+        return this.onCancel(correlation)
+      case DataKind.chunk:
+        return this.onChunk(lane, flags, topic, correlation, bytes, from, to)
+      default:
+        return this.streams.onFrame(kind, flags, topic, correlation, bytes, from, to)
+    }
+  }
+
+  /** `lent`: the bytes lie in a receive buffer, and go back to it when the handler returns. */
+  private onMessage(
+    lane: DataLane,
+    named: Topic | undefined,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    lent: boolean,
+  ): void {
+    const { office } = this
+    office.counters.messagesIn += 1
+    const handler = named?.handler ?? (named === undefined ? undefined : office.topics.current(named).handler)
+    if (handler === undefined) return office.noHandler(this.sender, named?.name ?? '', to - from)
+    const view = new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from) as BorrowedBytes
+    const context = new InboundContext(this.sender, named!.name, lane, false)
+    try {
+      const result = handler(view, context)
+      if (result instanceof Promise) result.catch((error) => office.handlerFailed(error, context))
+    } catch (error) {
+      office.handlerFailed(error, context)
+    }
+    if (lent && office.options.debugPoison) view.fill(POISON)
+  }
+
+  private onRequest(
+    lane: DataLane,
+    named: Topic | undefined,
+    correlation: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+    lent: boolean,
+  ): void {
+    const { office } = this
+    office.counters.requestsIn += 1
+    const handler = named?.handler ?? (named === undefined ? undefined : office.topics.current(named).handler)
+    if (handler === undefined) return this.fail(correlation, FailureCode.noHandler, '')
+    if (this.busy.size >= MESSAGING_LIMITS.inboundRequestsMax)
+      return this.fail(correlation, FailureCode.busy, 'too many requests of one peer are being handled')
+    const view = new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from) as BorrowedBytes
+    const topic = named!.name
+    const context = new InboundContext(this.sender, topic, lane, true)
+    try {
+      const result = handler(view, context)
+      if (result instanceof Promise) this.answerLater(correlation, topic, context, result)
+      else this.answer(correlation, topic, result ?? NO_BYTES)
+    } catch (error) {
+      office.handlerFailed(error, context)
+      this.fail(correlation, FailureCode.remoteError, textOf(error))
+    }
+    if (lent && office.options.debugPoison) view.fill(POISON)
+  }
+
+  private answerLater(
+    correlation: number,
+    topic: string,
+    context: InboundContext,
+    result: Promise<Uint8Array | undefined | void>,
+  ): void {
+    this.busy.set(correlation, context)
+    const settled = () => this.busy.get(correlation) === context && this.busy.delete(correlation)
+    result.then(
+      (bytes) => {
+        if (settled()) this.answer(correlation, topic, bytes ?? NO_BYTES)
+      },
+      (error) => {
+        this.office.handlerFailed(error, context)
+        if (settled()) this.fail(correlation, FailureCode.remoteError, textOf(error))
+      },
+    )
+  }
+
+  private answer(correlation: number, topic: string, bytes: Uint8Array): void {
+    if (this.association.ended !== undefined) return
+    try {
+      this.post(RESPONSE, topic, correlation, bytes, undefined)
+    } catch (error) {
+      // Too long, too many, or not bytes at all: the one who waits is told.
+      const busy = error instanceof SkeinError && error.code === 'ERR_SKEIN_OUTBOX_FULL'
+      this.fail(correlation, busy ? FailureCode.busy : FailureCode.remoteError, textOf(error))
+    }
+  }
+
+  /** Small, and always sent: nobody waits in vain because an outbox is full. */
+  private fail(correlation: number, code: FailureCode, why: string): void {
+    if (this.association.ended !== undefined) return
+    this.office.counters.requestsFailedIn += 1
+    const lane = this.lane('ordinary')
+    const body = failureBody(code, why)
+    lane.outbox.append(FAILURE, 0, 0, correlation, body, 0, body.length)
+    this.queued(lane)
+  }
+
+  private onResponse(correlation: number, bytes: Uint8Array, from: number, to: number): void {
+    const pending = this.requests.take(correlation)
+    if (pending === undefined) this.office.counters.answersLate += 1
+    else pending.resolve(this.office.slab.copy(bytes, from, to))
+  }
+
+  private onFailure(correlation: number, bytes: Uint8Array, from: number, to: number): void {
+    const pending = this.requests.take(correlation)
+    if (pending === undefined) {
+      this.office.counters.answersLate += 1
+      return
+    }
+    const { code, text } = readFailure(bytes, from, to)
+    pending.reject(remoteFailure(this.sender, pending.topic, code, text))
+  }
+
+  private onCancel(correlation: number): void {
+    const context = this.busy.get(correlation)
+    if (context === undefined) return
+    this.busy.delete(correlation)
+    context.abort()
+  }
+
+  private onChunk(
+    lane: Lane<Topic>,
+    flags: number,
+    topic: Topic | undefined,
+    transfer: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+  ): void {
+    const whole = this.transfers.onChunk(flags, topic, transfer, bytes, from, to)
+    if (whole === undefined) return
+    const { length } = whole.bytes
+    if (whole.kind === MESSAGE) this.onMessage(lane.name, whole.topic, whole.bytes, 0, length, false)
+    else if (whole.kind === REQUEST)
+      this.onRequest(lane.name, whole.topic, whole.correlation, whole.bytes, 0, length, false)
+    else if (whole.kind === RESPONSE) this.onResponse(whole.correlation, whole.bytes, 0, length)
+  }
+
+  /** A request or response that came in parts and is not taken: whoever waits for it is told. */
+  onRefusedTransfer(kind: number, correlation: number, why: string): void {
+    if (kind === REQUEST) this.fail(correlation, FailureCode.tooLarge, why)
+    if (kind !== RESPONSE) return
+    const pending = this.requests.take(correlation)
+    pending?.reject(
+      new SkeinError(
+        'ERR_SKEIN_REMOTE_ERROR',
+        `the answer of ${peerText(this.sender)} was not taken: ${why}`,
+      ),
+    )
+  }
+
+  // ---- what happens to the association
+
+  onRoom(lane: Lane<Topic>): void {
+    if (lane.name === 'large') {
+      this.transfersMade?.pump()
+      this.streamsMade?.pump()
+    }
+    if (this.drainWaiters.length === 0) return
+    const { lowWaterBytes } = this.office.options
+    if ((this.association.ordinary?.outbox.unsentBytes ?? 0) > lowWaterBytes) return
+    if ((this.transfersMade?.waitingBytes ?? 0) > lowWaterBytes) return
+    this.releaseDrain()
+  }
+
+  onPeerReset(lane: Lane<Topic>): void {
+    if (lane.name === 'large') {
+      this.transfersMade?.onPeerReset()
+      this.streamsMade?.onPeerReset()
+    }
+    // Whatever it was busy with for us, it does not know any more.
+    for (const context of this.busy.values()) context.abort()
+    this.busy.clear()
+    this.rejectAll((what) => endError(this.sender, 'peerReset', what))
+  }
+
+  onUnreachable(): void {
+    this.rejectAll((what) => unreachableError(this.sender, `${what}: dials to ${peerText(this.sender)} fail`))
+  }
+
+  onUnacked(frame: UnackedFrame, topic: string, reason: AssociationEnd): void {
+    // Requests are told by their promise, chunks and streams by their own.
+    if (frame.kind !== MESSAGE) return
+    this.deadLetters(reason).add(topic, frame.to - frame.from, frame.sent)
+  }
+
+  deadLetters(reason: AssociationEnd): DeadLetterBox {
+    this.letters ??= new DeadLetterBox(this.office, this.sender, reason)
+    return this.letters
+  }
+
+  /** The dead letters of one incident are complete. */
+  closeLetters(): void {
+    this.letters?.close()
+    this.letters = undefined
+  }
+
+  /** Our stream on a lane starts over, without what was in it. */
+  onAbandoned(lane: Lane<Topic>, reason: AssociationEnd): void {
+    if (lane.name === 'large') {
+      this.transfersMade?.onAbandoned(reason)
+      this.streamsMade?.end(endError(this.sender, reason, 'stream'))
+    }
+    this.rejectAll((what) => endError(this.sender, reason, what))
+    this.closeLetters()
+  }
+
+  onEnded(reason: AssociationEnd): void {
+    this.office.plane.clear(this.sweep)
+    this.transfersMade?.end(reason)
+    this.streamsMade?.end(endError(this.sender, reason, 'stream'))
+    for (const context of this.busy.values()) context.abort()
+    this.busy.clear()
+    this.rejectAll((what) => endError(this.sender, reason, what))
+    this.releaseDrain()
+    this.closeLetters()
+  }
+
+  private rejectAll(error: (what: string) => SkeinError): void {
+    this.requests.takeAll((pending) => pending.reject(error(`request ${JSON.stringify(pending.topic)}`)))
+  }
+
+  private releaseDrain(): void {
+    const waiters = this.drainWaiters
+    this.drainWaiters = []
+    for (const resolve of waiters) resolve()
+  }
+}
+
+function abortedError(topic: string): SkeinError {
+  return new SkeinError(
+    'ERR_SKEIN_ABORTED',
+    `request ${JSON.stringify(topic)} was given up by its signal; it may have been handled`,
+  )
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Code, then text. */
+export function failureBody(code: FailureCode, why: string): Uint8Array {
+  const bytes = new Uint8Array(FAILURE_BYTES + MESSAGING_LIMITS.errorTextBytesMax)
+  bytes[0] = code
+  const { written } = encoder.encodeInto(why, bytes.subarray(FAILURE_BYTES))
+  return bytes.subarray(0, FAILURE_BYTES + written)
+}
+
+/** What a failure's body says; an unknown code reads as `remoteError`. */
+export function readFailure(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+): { code: FailureCode; text: string } {
+  if (to - from < FAILURE_BYTES) return { code: FailureCode.remoteError, text: '' }
+  const code = bytes[from]! | (bytes[from + 1]! << 8)
+  const text = decoder.decode(
+    bytes.subarray(
+      from + FAILURE_BYTES,
+      Math.min(to, from + FAILURE_BYTES + MESSAGING_LIMITS.errorTextBytesMax),
+    ),
+  )
+  return { code: FailureCode[code] === undefined || code === 0 ? FailureCode.remoteError : code, text }
+}

@@ -1,0 +1,67 @@
+/** What this node knows of one peer incarnation's data lanes. Outlives its sockets; ends with the incarnation, or when it is given up. */
+import type { Address, Uid } from '../../core/address.js'
+import { Deadline } from '../control/deadlines.js'
+import type { DataLane } from '../transport.js'
+import type { Lane } from './lane.js'
+
+/** Why an association has ended. */
+export type AssociationEnd = 'unreachable' | 'quarantined' | 'left' | 'peerReset' | 'closed'
+
+export class Association<T, C> {
+  /** Empty until the peer at the address has said who it is. */
+  uid: Uid
+  nodeId = ''
+  address: Address
+  /** State of the layer above. */
+  client!: C
+  ordinary: Lane<T> | undefined
+  large: Lane<T> | undefined
+  /** A control link stands. */
+  linked = false
+  /** This layer has asked for one. */
+  wanted = false
+  /** Set when it ends; nothing goes in or out from then on. */
+  ended: AssociationEnd | undefined
+  /** A dial has failed since the last link; the next one follows by then. */
+  gatedUntilMs: number | undefined
+  /** The one lane dial in flight. */
+  opening: Lane<T> | undefined
+  /** Lane dials and sockets that came to nothing in a row. */
+  failures = 0
+  readonly retry: Deadline
+  /** Runs while something waits for a peer that has no socket. */
+  readonly lost: Deadline
+
+  constructor(
+    uid: Uid,
+    address: Address,
+    onRetry: (association: Association<T, C>) => void,
+    onLost: (association: Association<T, C>) => void,
+  ) {
+    this.uid = uid
+    this.address = address
+    this.retry = new Deadline(() => onRetry(this))
+    this.lost = new Deadline(() => onLost(this))
+  }
+
+  laneOf(name: DataLane): Lane<T> | undefined {
+    return name === 'ordinary' ? this.ordinary : this.large
+  }
+
+  /** Those in use so far. */
+  lanes(): Lane<T>[] {
+    const lanes: Lane<T>[] = []
+    if (this.ordinary !== undefined) lanes.push(this.ordinary)
+    if (this.large !== undefined) lanes.push(this.large)
+    return lanes
+  }
+
+  get hasSocket(): boolean {
+    return this.ordinary?.socket !== undefined || this.large?.socket !== undefined
+  }
+
+  /** Something is queued or not yet acknowledged. */
+  get hasWork(): boolean {
+    return (this.ordinary?.outbox.unackedBytes ?? 0) > 0 || (this.large?.outbox.unackedBytes ?? 0) > 0
+  }
+}

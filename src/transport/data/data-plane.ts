@@ -1,0 +1,551 @@
+/**
+ * The pool of data lanes: associations by incarnation and by address, lanes opened on first use and again while something
+ * is unacknowledged, idle ones closed, at most one lane dial in flight per peer. Transport events and deadlines go in; it calls
+ * the transport and the layer above. Time, randomness and turns of the loop are handed in.
+ */
+import { type Address, formatAddress, type Uid } from '../../core/address.js'
+import { Deadline, DeadlineHeap } from '../control/deadlines.js'
+import type { LaneEnd } from '../lane-socket.js'
+import { DATA_LIMITS } from '../limits.js'
+import type { DataLane, PeerHello, Transport, TransportEvent } from '../transport.js'
+import { Association, type AssociationEnd } from './association.js'
+import { Lane, type LaneFault, type LaneOwner } from './lane.js'
+import type { UnackedFrame } from './outbox.js'
+import { SegmentPool } from './segments.js'
+
+export interface DataPlaneOptions {
+  /** How long something waits for a peer that cannot be reached. */
+  readonly unreachableTimeoutMs: number
+  /** A lane without traffic for this long is closed. */
+  readonly laneIdleMs: number
+  /** Open lanes; one more closes those idle for longest. */
+  readonly lanesMax: number
+}
+
+export interface DataPlanePorts {
+  nowMs(): number
+  /** Calls `onDeadline` at this time or soon after; replaces the last call. */
+  arm(atMs: number | undefined): void
+  /** Calls `run` when the turn's own code, promises included, has run. */
+  defer(run: () => void): void
+  /** Uniform in [0, 1). */
+  random(): number
+}
+
+/** The layer above. `T` is what a topic stands for there, `C` its state of an association. */
+export interface DataPlaneSink<T, C> {
+  topicOf(name: string): T
+  clientOf(association: Association<T, C>): C
+  onFrame(
+    association: Association<T, C>,
+    lane: Lane<T>,
+    kind: number,
+    flags: number,
+    topic: T | undefined,
+    correlation: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+  ): void
+  /** A lane may have room again. */
+  onRoom(association: Association<T, C>, lane: Lane<T>): void
+  /** What was half received on a lane will not be completed. */
+  onPeerReset(association: Association<T, C>, lane: Lane<T>): void
+  /** The peer cannot be reached now: dials fail and no lane is open. What waits for an answer need not wait. */
+  onUnreachable(association: Association<T, C>): void
+  /** A frame that was not acknowledged when its stream was given up. */
+  onUnacked(
+    association: Association<T, C>,
+    lane: Lane<T>,
+    frame: UnackedFrame,
+    topic: string,
+    reason: AssociationEnd,
+  ): void
+  /** All of them were told: our stream on this lane starts over. */
+  onAbandoned(association: Association<T, C>, lane: Lane<T>, reason: AssociationEnd): void
+  onEnded(association: Association<T, C>, reason: AssociationEnd): void
+  /** A lane socket was closed because of what came in on it. */
+  onFault(association: Association<T, C>, lane: Lane<T>, fault: LaneFault): void
+}
+
+/** What this layer needs of a transport; a cluster shares the wishes with its membership. */
+export type LaneDialler = Pick<Transport, 'connect' | 'disconnect' | 'openLane'>
+
+export class DataPlane<T, C> {
+  readonly counters = { lanesClosedIdle: 0, laneFaults: 0, lanesReopened: 0, associationsEnded: 0 }
+  private readonly byUid = new Map<Uid, Association<T, C>>()
+  private readonly byAddress = new Map<string, Association<T, C>>()
+  /** Control links that stand, also those to peers without an association yet. */
+  private readonly links = new Map<Uid, PeerHello>()
+  private readonly linkedAt = new Map<string, Uid>()
+  private readonly deadlines = new DeadlineHeap()
+  private readonly pool = new SegmentPool()
+  private readonly owners = new WeakMap<Association<T, C>, LaneOwner<T>>()
+  private dirty: Lane<T>[] = []
+  private flushPosted = false
+  private inBatch = false
+  private owing: Lane<T>[] = []
+  private readonly ackDeadline = new Deadline(() => this.sendAcks())
+  private readonly idleDeadline = new Deadline(() => this.closeIdle())
+  private openLanes = 0
+  private nextEpoch = 1
+  private armedMs: number | undefined
+  private turnMs = 0
+  private closing = false
+  private onDrained: (() => void) | undefined
+
+  constructor(
+    private readonly options: DataPlaneOptions,
+    private readonly ports: DataPlanePorts,
+    private readonly transport: LaneDialler,
+    private readonly sink: DataPlaneSink<T, C>,
+  ) {}
+
+  /** The time, looked up once a turn. */
+  nowMs(): number {
+    if (!this.inBatch && !this.flushPosted) this.turnMs = this.ports.nowMs()
+    return this.turnMs
+  }
+
+  associations(): IterableIterator<Association<T, C>> {
+    return this.byUid.values()
+  }
+
+  get(uid: Uid): Association<T, C> | undefined {
+    return this.byUid.get(uid)
+  }
+
+  /** By `host:port`. */
+  getAt(address: string): Association<T, C> | undefined {
+    return this.byAddress.get(address)
+  }
+
+  /** The association with an incarnation known by uid and address. */
+  ensure(uid: Uid, address: Address, nodeId: string): Association<T, C> {
+    const known = this.byUid.get(uid)
+    if (known !== undefined) return known
+    const association = this.create(uid, address)
+    association.nodeId = nodeId
+    return association
+  }
+
+  /** The association with whoever lives at an address. */
+  ensureAt(address: Address): Association<T, C> {
+    const name = formatAddress(address)
+    return this.byAddress.get(name) ?? this.create(this.linkedAt.get(name) ?? '', address)
+  }
+
+  /** Lane of an association, made on first use. */
+  lane(association: Association<T, C>, name: DataLane): Lane<T> {
+    const known = association.laneOf(name)
+    if (known !== undefined) return known
+    const lane = new Lane(name, this.ownerOf(association), this.pool, this.nextEpoch++)
+    if (name === 'ordinary') association.ordinary = lane
+    else association.large = lane
+    return lane
+  }
+
+  /** Something was appended to the lane's outbox: it leaves with this turn, or as soon as there is a socket. */
+  queued(association: Association<T, C>, lane: Lane<T>): void {
+    if (lane.socket === undefined) return this.want(association, lane)
+    if (lane.outbox.unsentBytes >= DATA_LIMITS.flushBytes && !lane.isBlocked) lane.flush()
+    else this.markDirty(lane)
+  }
+
+  /** Ends an association: what is in it is given up with this reason, and it is forgotten. */
+  end(association: Association<T, C>, reason: AssociationEnd): void {
+    if (association.ended !== undefined) return
+    association.ended = reason
+    this.counters.associationsEnded += 1
+    this.deadlines.clear(association.retry)
+    this.deadlines.clear(association.lost)
+    if (this.byUid.get(association.uid) === association) this.byUid.delete(association.uid)
+    const name = formatAddress(association.address)
+    if (this.byAddress.get(name) === association) this.byAddress.delete(name)
+    for (const lane of association.lanes()) {
+      this.dropSocket(lane)
+      this.abandon(association, lane, reason)
+    }
+    if (association.wanted) this.transport.disconnect(association.address)
+    association.wanted = false
+    this.sink.onEnded(association, reason)
+    this.settle()
+  }
+
+  /** Every event of the transport; those that do not concern lanes are passed over. */
+  onTransportEvent(event: TransportEvent): void {
+    this.nowMs()
+    switch (event.type) {
+      case 'linkUp':
+        return this.onLinkUp(event.peer)
+      case 'linkDown':
+        return this.onLinkDown(event.uid)
+      case 'gated':
+        return this.onGated(event.address, event.retryInMs)
+      case 'laneOpened':
+        return this.onLaneOpened(event)
+      case 'laneFailed':
+        return this.onLaneFailed(event.uid, event.lane)
+      case 'quarantinedBy':
+        return this.endIfKnown(event.uid, 'quarantined')
+    }
+  }
+
+  onDeadline(): void {
+    this.armedMs = undefined
+    const nowMs = this.ports.nowMs()
+    for (let left = this.deadlines.size; left > 0; left -= 1) {
+      const due = this.deadlines.popDue(nowMs)
+      if (due === undefined) break
+      due.run()
+    }
+    this.rearm()
+  }
+
+  /** Takes back a deadline. */
+  clear(deadline: Deadline): void {
+    this.deadlines.clear(deadline)
+  }
+
+  /** Sends what is queued and waits for its acknowledgement; calls back when all is out, and nothing more comes in. */
+  close(onDrained: () => void): void {
+    this.closing = true
+    this.onDrained = onDrained
+    this.flushDirty()
+    this.settle()
+  }
+
+  /** Gives up what `close` is still waiting for. */
+  stop(): void {
+    for (const association of new Set([...this.byUid.values(), ...this.byAddress.values()]))
+      this.end(association, 'closed')
+    this.ports.arm(undefined)
+    const drained = this.onDrained
+    this.onDrained = undefined
+    drained?.()
+  }
+
+  private settle(): void {
+    if (this.onDrained === undefined) return
+    for (const association of this.byUid.values()) if (association.hasWork && association.hasSocket) return
+    this.stop()
+  }
+
+  private create(uid: Uid, address: Address): Association<T, C> {
+    if (this.byUid.size + this.byAddress.size >= 2 * DATA_LIMITS.associationsMax) this.forgetOneIdle()
+    const association = new Association<T, C>(
+      uid,
+      address,
+      (a) => this.reopen(a),
+      (a) => this.end(a, 'unreachable'),
+    )
+    association.client = this.sink.clientOf(association)
+    if (uid !== '') this.byUid.set(uid, association)
+    const link = this.links.get(uid)
+    association.linked = link !== undefined
+    association.nodeId = link?.nodeId ?? ''
+    const name = formatAddress(address)
+    const former = this.byAddress.get(name)
+    // One address, one incarnation: whoever had it before is not there any more.
+    if (former !== undefined && former.uid !== '' && uid > former.uid) this.end(former, 'peerReset')
+    if (!this.byAddress.has(name)) this.byAddress.set(name, association)
+    return association
+  }
+
+  private forgetOneIdle(): void {
+    for (const association of this.byUid.values()) {
+      if (!association.hasSocket && !association.hasWork) return this.end(association, 'closed')
+    }
+  }
+
+  private onLinkUp(peer: PeerHello): void {
+    const name = formatAddress(peer.address)
+    this.links.set(peer.uid, peer)
+    this.linkedAt.set(name, peer.uid)
+    const there = this.byAddress.get(name)
+    // Another incarnation lives there now; its predecessor will not come back.
+    if (there !== undefined && there.uid !== '' && there.uid < peer.uid) this.end(there, 'peerReset')
+    const association = this.byUid.get(peer.uid) ?? this.named(there, peer)
+    if (association === undefined) return
+    association.linked = true
+    association.gatedUntilMs = undefined
+    association.nodeId = peer.nodeId
+    this.deadlines.clear(association.lost)
+    this.openNext(association)
+  }
+
+  /** An association made for an address, now that somebody has answered there. */
+  private named(waiting: Association<T, C> | undefined, peer: PeerHello): Association<T, C> | undefined {
+    if (waiting === undefined || waiting.uid !== '') return undefined
+    waiting.uid = peer.uid
+    this.byUid.set(peer.uid, waiting)
+    return waiting
+  }
+
+  private onLinkDown(uid: Uid): void {
+    const link = this.links.get(uid)
+    this.links.delete(uid)
+    const name = link === undefined ? '' : formatAddress(link.address)
+    if (this.linkedAt.get(name) === uid) this.linkedAt.delete(name)
+    const association = this.byUid.get(uid)
+    if (association === undefined) return
+    association.linked = false
+    if (association.opening === undefined && !association.hasSocket && association.hasWork)
+      this.startLost(association)
+  }
+
+  private onGated(address: Address, retryInMs: number): void {
+    const association = this.byAddress.get(formatAddress(address))
+    if (association === undefined || association.linked) return
+    association.gatedUntilMs = this.turnMs + retryInMs
+    if (!association.hasSocket) this.sink.onUnreachable(association)
+  }
+
+  private onLaneOpened(event: Extract<TransportEvent, { type: 'laneOpened' }>): void {
+    const { peer } = event
+    if (this.closing) return event.socket.destroy()
+    const there = this.byAddress.get(formatAddress(peer.address))
+    const association =
+      this.byUid.get(peer.uid) ?? this.named(there, peer) ?? this.create(peer.uid, peer.address)
+    association.nodeId = peer.nodeId
+    const lane = this.lane(association, event.lane)
+    if (association.opening === lane) association.opening = undefined
+    const had = lane.socket !== undefined
+    lane.dialHighest = Math.max(lane.dialHighest, event.dial)
+    if (!lane.adopt(event.socket, event.dial, event.dialler)) return event.socket.destroy()
+    if (!had) this.openLanes += 1
+    lane.usedAtMs = this.turnMs
+    this.deadlines.clear(association.lost)
+    this.deadlines.clear(association.retry)
+    if (this.idleDeadline.index < 0) this.set(this.idleDeadline, this.turnMs + this.options.laneIdleMs)
+    if (this.openLanes > this.options.lanesMax) this.closeLeastRecentlyUsed()
+    this.openNext(association)
+  }
+
+  private onLaneFailed(uid: Uid, name: DataLane): void {
+    const association = this.byUid.get(uid)
+    const lane = association?.laneOf(name)
+    if (association === undefined || lane === undefined) return
+    if (association.opening === lane) association.opening = undefined
+    if (lane.socket === undefined) this.planReopen(association)
+  }
+
+  /** A lane has something to do and no socket: asks for a link, then for the lane. */
+  private want(association: Association<T, C>, lane: Lane<T>): void {
+    if (association.ended !== undefined || this.closing) return
+    if (!association.wanted) {
+      association.wanted = true
+      if (association.uid === '') this.transport.connect(association.address)
+      else this.transport.connect(association.address, association.uid)
+    }
+    if (!association.linked) return this.startLost(association)
+    if (association.opening !== undefined || association.retry.index >= 0) return
+    this.open(association, lane)
+  }
+
+  private open(association: Association<T, C>, lane: Lane<T>): void {
+    association.opening = lane
+    lane.dialHighest += 1
+    this.startLost(association)
+    this.transport.openLane(association.uid, lane.name, lane.dialHighest)
+  }
+
+  private openNext(association: Association<T, C>): void {
+    for (const lane of association.lanes()) {
+      if (lane.socket === undefined && lane.outbox.unackedBytes > 0) this.want(association, lane)
+    }
+  }
+
+  private startLost(association: Association<T, C>): void {
+    if (association.lost.index >= 0 || association.hasSocket) return
+    this.set(association.lost, this.turnMs + this.options.unreachableTimeoutMs)
+  }
+
+  private planReopen(association: Association<T, C>): void {
+    if (association.retry.index >= 0 || !association.hasWork || association.ended !== undefined) return
+    const { reopenMinMs, reopenMaxMs } = DATA_LIMITS
+    const capMs = Math.min(reopenMaxMs, reopenMinMs * 2 ** Math.min(association.failures, 16))
+    association.failures += 1
+    this.startLost(association)
+    this.set(association.retry, this.turnMs + reopenMinMs / 2 + this.ports.random() * capMs)
+  }
+
+  private reopen(association: Association<T, C>): void {
+    this.counters.lanesReopened += 1
+    this.openNext(association)
+  }
+
+  private ownerOf(association: Association<T, C>): LaneOwner<T> {
+    const known = this.owners.get(association)
+    if (known !== undefined) return known
+    const { sink } = this
+    const owner: LaneOwner<T> = {
+      topicOf: (name) => sink.topicOf(name),
+      onFrame: (lane, kind, flags, topic, correlation, bytes, from, to) => {
+        if (!this.inBatch) this.beginBatch()
+        sink.onFrame(association, lane, kind, flags, topic, correlation, bytes, from, to)
+      },
+      onBatch: (lane) => this.endBatch(lane),
+      onWork: (lane) => this.markDirty(lane),
+      onOwesAck: (lane) => this.owe(lane),
+      onRoom: (lane) => {
+        sink.onRoom(association, lane)
+        if (this.onDrained !== undefined) this.settle()
+      },
+      onAcknowledged: () => {
+        association.failures = 0
+      },
+      onPeerReset: (lane) => sink.onPeerReset(association, lane),
+      onForgotten: (lane) => this.onForgotten(association, lane),
+      onSocketEnd: (lane, how) => this.onSocketEnd(association, lane, how),
+    }
+    this.owners.set(association, owner)
+    return owner
+  }
+
+  private onForgotten(association: Association<T, C>, lane: Lane<T>): void {
+    this.dropSocket(lane)
+    this.abandon(association, lane, 'peerReset')
+    this.sink.onPeerReset(association, lane)
+  }
+
+  private onSocketEnd(association: Association<T, C>, lane: Lane<T>, how: LaneEnd | LaneFault): void {
+    this.turnMs = this.ports.nowMs()
+    this.openLanes -= 1
+    const fault = how !== 'ended' && how !== 'reset' && how !== 'error'
+    if (fault) {
+      this.counters.laneFaults += 1
+      this.sink.onFault(association, lane, how)
+      // Positions that do not fit never will: this stream starts over.
+      if (how === 'badPosition') this.abandon(association, lane, 'peerReset')
+    }
+    if (this.closing) return this.settle()
+    if (lane.outbox.unackedBytes > 0) this.planReopen(association)
+  }
+
+  private abandon(association: Association<T, C>, lane: Lane<T>, reason: AssociationEnd): void {
+    const names = new Map<number, string>()
+    lane.abandon(this.nextEpoch++, (frame) => {
+      let topic = names.get(frame.topic)
+      if (topic === undefined) {
+        topic = lane.topicNameOf(frame.topic)
+        names.set(frame.topic, topic)
+      }
+      this.sink.onUnacked(association, lane, frame, topic, reason)
+    })
+    this.sink.onAbandoned(association, lane, reason)
+  }
+
+  private dropSocket(lane: Lane<T>): void {
+    if (lane.socket === undefined) return
+    this.openLanes -= 1
+    lane.drop()
+  }
+
+  private endIfKnown(uid: Uid, reason: AssociationEnd): void {
+    const association = this.byUid.get(uid)
+    if (association !== undefined) this.end(association, reason)
+  }
+
+  // ---- turns of the loop
+
+  private beginBatch(): void {
+    this.inBatch = true
+    this.turnMs = this.ports.nowMs()
+  }
+
+  private endBatch(lane: Lane<T>): void {
+    if (this.inBatch) lane.usedAtMs = this.turnMs
+    this.flushDirty()
+    this.inBatch = false
+  }
+
+  private markDirty(lane: Lane<T>): void {
+    if (lane.isDirty) return
+    lane.isDirty = true
+    this.dirty.push(lane)
+    if (this.inBatch || this.flushPosted) return
+    this.turnMs = this.ports.nowMs()
+    this.flushPosted = true
+    this.ports.defer(() => {
+      this.flushPosted = false
+      this.flushDirty()
+    })
+  }
+
+  private flushDirty(): void {
+    if (this.dirty.length === 0) return
+    const lanes = this.dirty
+    this.dirty = []
+    for (const lane of lanes) {
+      lane.isDirty = false
+      lane.flush()
+      if (!lane.isBlocked) lane.roomAfterFlush()
+    }
+  }
+
+  private owe(lane: Lane<T>): void {
+    if (lane.isOwing) return
+    lane.isOwing = true
+    this.owing.push(lane)
+    if (this.ackDeadline.index < 0) this.set(this.ackDeadline, this.turnMs + DATA_LIMITS.ackDelayMs)
+  }
+
+  private sendAcks(): void {
+    const lanes = this.owing
+    this.owing = []
+    for (const lane of lanes) {
+      lane.isOwing = false
+      if (lane.socket !== undefined) lane.acknowledge()
+    }
+  }
+
+  private closeIdle(): void {
+    const nowMs = this.ports.nowMs()
+    for (const association of this.byUid.values()) {
+      for (const lane of association.lanes()) {
+        if (lane.socket === undefined || nowMs - lane.usedAtMs < this.options.laneIdleMs) continue
+        this.closeIfIdle(association, lane)
+      }
+    }
+    if (this.openLanes > 0) this.set(this.idleDeadline, nowMs + this.options.laneIdleMs / 4)
+  }
+
+  private closeLeastRecentlyUsed(): void {
+    let oldest: Lane<T> | undefined
+    let owner: Association<T, C> | undefined
+    for (const association of this.byUid.values()) {
+      for (const lane of association.lanes()) {
+        const idle = lane.socket !== undefined && lane.outbox.unackedBytes === 0 && !lane.owesAck
+        if (!idle || (oldest !== undefined && lane.usedAtMs >= oldest.usedAtMs)) continue
+        oldest = lane
+        owner = association
+      }
+    }
+    if (oldest !== undefined) this.closeIfIdle(owner!, oldest)
+  }
+
+  /** What the peer sends meanwhile it keeps, and opens the lane again for it. */
+  private closeIfIdle(association: Association<T, C>, lane: Lane<T>): void {
+    if (lane.outbox.unackedBytes > 0 || lane.owesAck) return
+    this.counters.lanesClosedIdle += 1
+    this.dropSocket(lane)
+    if (association.hasSocket || association.hasWork || !association.wanted) return
+    association.wanted = false
+    this.transport.disconnect(association.address)
+  }
+
+  /** Sets a deadline, one of this layer or of the layer above. */
+  set(deadline: Deadline, atMs: number): void {
+    this.deadlines.set(deadline, atMs)
+    if (this.armedMs === undefined || atMs < this.armedMs) this.rearm()
+  }
+
+  private rearm(): void {
+    const firstMs = this.deadlines.firstMs
+    const wanted = firstMs === Number.POSITIVE_INFINITY ? undefined : firstMs
+    if (wanted === this.armedMs) return
+    this.armedMs = wanted
+    this.ports.arm(wanted)
+  }
+}

@@ -1,0 +1,355 @@
+/**
+ * One lane of an association: two streams of frames that outlive their sockets. It adopts sockets, tells each where to
+ * go on, takes whole frames out of what arrives, and acknowledges them. It never throws because of a peer.
+ */
+import {
+  BODY_AT,
+  CORRELATION_AT,
+  DATA_HEADER_BYTES,
+  DATA_LENGTH_BYTES,
+  DataKind,
+  decodeAck,
+  decodeResume,
+  encodeAck,
+  encodeResume,
+  FLAGS_AT,
+  KIND_AT,
+  LANE_AT,
+  Lane as LaneNumber,
+  SEQUENCE_AT,
+  TOPIC_AT,
+} from '../../wire/data-frame.js'
+import type { LaneEnd, LaneSocket, LaneSocketHandler } from '../lane-socket.js'
+import { DATA_LIMITS } from '../limits.js'
+import type { DataLane } from '../transport.js'
+import { Outbox } from './outbox.js'
+import type { SegmentPool } from './segments.js'
+
+const { resume: RESUME, ack: ACK, topic: TOPIC } = DataKind
+const FRAME_LENGTH_MAX = DATA_HEADER_BYTES + DATA_LIMITS.frameBodyBytesMax
+
+/** Why a lane socket was closed because of what came in on it. */
+export type LaneFault =
+  | 'frameTooLarge'
+  | 'frameTooShort'
+  | 'unexpectedFrame'
+  | 'sequenceGap'
+  | 'badPosition'
+  | 'badTopic'
+
+/** What a lane tells whoever owns it. Frames are those of the layer above: everything but resume, ack and topic. */
+export interface LaneOwner<T> {
+  /** What a topic's name stands for above; kept and handed back with every frame of that topic. */
+  topicOf(name: string): T
+  onFrame(
+    lane: Lane<T>,
+    kind: number,
+    flags: number,
+    topic: T | undefined,
+    correlation: number,
+    bytes: Uint8Array,
+    from: number,
+    to: number,
+  ): void
+  /** A readable batch has been handled. */
+  onBatch(lane: Lane<T>): void
+  /** Something is to be written soon: an ack, or more of the stream. */
+  onWork(lane: Lane<T>): void
+  /** Something came that is to be acknowledged within `ackDelayMs`. */
+  onOwesAck(lane: Lane<T>): void
+  onAcknowledged(lane: Lane<T>): void
+  /** The peer acknowledged, or the kernel took more: there may be room. */
+  onRoom(lane: Lane<T>): void
+  /** The peer's stream starts over: what was half received of the old one is void. */
+  onPeerReset(lane: Lane<T>): void
+  /** The peer remembers nothing of our stream, part of which it had acknowledged. The owner abandons it. */
+  onForgotten(lane: Lane<T>): void
+  onSocketEnd(lane: Lane<T>, how: LaneEnd | LaneFault): void
+}
+
+export class Lane<T> implements LaneSocketHandler {
+  readonly outbox: Outbox
+  readonly number: LaneNumber
+  socket: LaneSocket | undefined
+  /** Rank of the present socket. */
+  private dial = 0
+  private dialler = ''
+  /** Highest dial number heard of. */
+  dialHighest = 0
+  /** The peer has said where to go on, or there is nothing to go on with. */
+  private streamAllowed = false
+  private greeted = false
+  private blocked = false
+
+  private inEpoch = 0
+  private received = 0
+  private receivedFrames = 0
+  private told = 0
+  private topicsIn: T[] = []
+  private readonly topicsOut = new Map<string, number>()
+  private lastTopic = ''
+  private lastTopicNumber = 0
+
+  private viewedBuffer: ArrayBufferLike | undefined
+  private view: DataView | undefined
+  /** Of the last traffic either way, by the owner's clock. */
+  usedAtMs = 0
+  /** On the owner's list of lanes to flush, and to acknowledge. */
+  isDirty = false
+  isOwing = false
+
+  constructor(
+    readonly name: DataLane,
+    private readonly owner: LaneOwner<T>,
+    pool: SegmentPool,
+    epoch: number,
+  ) {
+    this.number = name === 'ordinary' ? LaneNumber.ordinary : LaneNumber.large
+    this.outbox = new Outbox(this.number, pool, epoch)
+  }
+
+  /** The kernel takes no more for now, or the window is full. */
+  get isBlocked(): boolean {
+    return this.blocked
+  }
+
+  get owesAck(): boolean {
+    return this.received > this.told
+  }
+
+  /** Number of a topic that was used before. */
+  knownTopic(name: string): number | undefined {
+    if (name === this.lastTopic) return this.lastTopicNumber
+    const known = this.topicsOut.get(name)
+    if (known === undefined) return undefined
+    this.lastTopic = name
+    this.lastTopicNumber = known
+    return known
+  }
+
+  /** Number of a topic on this lane; its name goes out with its first use. Undefined when `topicsMax` are in use. */
+  topicNumber(name: string): number | undefined {
+    const known = this.knownTopic(name)
+    if (known !== undefined) return known
+    if (this.topicsOut.size >= DATA_LIMITS.topicsMax) return undefined
+    const number = this.topicsOut.size + 1
+    this.topicsOut.set(name, number)
+    const bytes = new TextEncoder().encode(name)
+    this.outbox.append(TOPIC, 0, number, 0, bytes, 0, bytes.length)
+    return number
+  }
+
+  /** Name of a topic that this side has numbered. */
+  topicNameOf(number: number): string {
+    for (const [name, known] of this.topicsOut) if (known === number) return name
+    return ''
+  }
+
+  /** Takes a socket if it ranks above the present one; false: it is the caller's to destroy. */
+  adopt(socket: LaneSocket, dial: number, dialler: string): boolean {
+    const higher = dial > this.dial || (dial === this.dial && dialler > this.dialler)
+    if (this.socket !== undefined && !higher) return false
+    this.socket?.destroy()
+    this.outbox.unsend()
+    this.socket = socket
+    this.dial = dial
+    this.dialler = dialler
+    this.dialHighest = Math.max(this.dialHighest, dial)
+    this.greeted = false
+    this.blocked = false
+    this.streamAllowed = this.outbox.isFresh
+    this.outbox.greet(
+      encodeResume(this.number, {
+        epoch: this.outbox.epoch,
+        seenEpoch: this.inEpoch,
+        received: this.received,
+        frames: this.receivedFrames,
+      }),
+    )
+    this.told = this.received
+    socket.attach(this)
+    this.flush()
+    return true
+  }
+
+  /** Writes what the socket takes now. */
+  flush(): void {
+    const { socket } = this
+    if (socket === undefined) return
+    this.blocked = !this.outbox.flush(socket, this.streamAllowed)
+  }
+
+  /** Tells whoever waits for room, once what was queued is out. */
+  roomAfterFlush(): void {
+    this.owner.onRoom(this)
+  }
+
+  /** Queues an ack for what was received, if any is owed. */
+  acknowledge(): void {
+    if (this.received === this.told) return
+    this.told = this.received
+    this.outbox.setAside(encodeAck(this.number, { received: this.received, frames: this.receivedFrames }))
+    this.owner.onWork(this)
+  }
+
+  /** FIN; what the peer still sends is read to its end. */
+  shutdown(): void {
+    this.socket?.shutdown()
+  }
+
+  /** The socket goes, the streams stay. */
+  drop(): void {
+    const { socket } = this
+    if (socket === undefined) return
+    this.socket = undefined
+    this.outbox.unsend()
+    this.blocked = false
+    socket.destroy()
+  }
+
+  /** A new epoch of our stream, without what was in it. Only without a socket. */
+  abandon(epoch: number, each: Parameters<Outbox['abandon']>[1]): void {
+    this.outbox.abandon(epoch, each)
+    this.topicsOut.clear()
+    this.lastTopic = ''
+    this.lastTopicNumber = 0
+  }
+
+  onData(bytes: Uint8Array, from: number, to: number): number {
+    const { socket } = this
+    const taken = this.takeFrames(bytes, from, to)
+    if (typeof taken === 'string') {
+      if (this.socket === socket) this.end(taken)
+      return to - from
+    }
+    if (this.socket === socket) this.noteReceived()
+    this.owner.onBatch(this)
+    return taken
+  }
+
+  onWritable(): void {
+    this.flush()
+    this.owner.onRoom(this)
+  }
+
+  onEnd(how: LaneEnd): void {
+    this.end(how)
+  }
+
+  private end(how: LaneEnd | LaneFault): void {
+    if (this.socket === undefined) return
+    this.drop()
+    this.owner.onSocketEnd(this, how)
+  }
+
+  private noteReceived(): void {
+    const owed = this.received - this.told
+    if (owed === 0) return
+    if (owed >= DATA_LIMITS.ackEveryBytes) this.acknowledge()
+    else this.owner.onOwesAck(this)
+  }
+
+  /** Whole frames of `bytes[from..to)`: how many bytes they had, or what is wrong with one. */
+  private takeFrames(bytes: Uint8Array, from: number, to: number): number | LaneFault {
+    const { socket } = this
+    const offset = bytes.byteOffset
+    const view = this.viewOf(bytes.buffer)
+    let at = from
+    while (to - at >= DATA_LENGTH_BYTES) {
+      const length = view.getUint32(offset + at, true)
+      if (length > FRAME_LENGTH_MAX) return 'frameTooLarge'
+      if (length < DATA_HEADER_BYTES) return 'frameTooShort'
+      const end = at + DATA_LENGTH_BYTES + length
+      if (end > to) break
+      const kind = bytes[at + KIND_AT]!
+      if (bytes[at + LANE_AT] !== this.number) return 'unexpectedFrame'
+      if (kind <= ACK) {
+        const fault = this.takeAside(kind, view, offset + at + BODY_AT, offset + end)
+        if (fault !== undefined) return fault
+      } else {
+        if (!this.greeted) return 'unexpectedFrame'
+        if (view.getUint32(offset + at + SEQUENCE_AT, true) !== (this.receivedFrames + 1) >>> 0)
+          return 'sequenceGap'
+        this.receivedFrames += 1
+        this.received += end - at
+        const topicNumber = view.getUint32(offset + at + TOPIC_AT, true)
+        if (kind === TOPIC) {
+          if (!this.learnTopic(topicNumber, bytes, at + BODY_AT, end)) return 'badTopic'
+        } else {
+          const topic = topicNumber === 0 ? undefined : this.topicsIn[topicNumber - 1]
+          if (topicNumber !== 0 && topic === undefined) return 'badTopic'
+          const correlation = view.getUint32(offset + at + CORRELATION_AT, true)
+          this.owner.onFrame(this, kind, bytes[at + FLAGS_AT]!, topic, correlation, bytes, at + BODY_AT, end)
+        }
+      }
+      at = end
+      // A handler may have closed this lane: the rest is not ours any more.
+      if (this.socket !== socket) return to - from
+    }
+    return at - from
+  }
+
+  private takeAside(kind: number, view: DataView, at: number, end: number): LaneFault | undefined {
+    if (kind === RESUME && !this.greeted) {
+      this.greeted = true
+      return this.takeResume(view, at, end)
+    }
+    if (kind !== ACK || !this.greeted) return 'unexpectedFrame'
+    const ack = decodeAck(view, at, end)
+    if (ack === undefined) return 'frameTooShort'
+    if (!this.outbox.acknowledge(ack.received, ack.frames)) return 'badPosition'
+    this.owner.onAcknowledged(this)
+    if (this.blocked) this.owner.onWork(this)
+    this.owner.onRoom(this)
+    return undefined
+  }
+
+  private takeResume(view: DataView, at: number, end: number): LaneFault | undefined {
+    const resume = decodeResume(view, at, end)
+    if (resume === undefined) return 'frameTooShort'
+    if (resume.epoch === 0) return 'badPosition'
+    if (resume.epoch !== this.inEpoch) this.beginPeerEpoch(resume.epoch)
+    const { outbox } = this
+    if (resume.seenEpoch === outbox.epoch) {
+      // With a fresh stream that is already under way there is nothing to go back to.
+      if (!this.streamAllowed && !outbox.restart(resume.received, resume.frames)) return 'badPosition'
+    } else if (outbox.hasAcknowledged) {
+      this.owner.onForgotten(this)
+      return undefined
+    }
+    this.streamAllowed = true
+    this.owner.onWork(this)
+    this.owner.onRoom(this)
+    return undefined
+  }
+
+  private beginPeerEpoch(epoch: number): void {
+    const known = this.inEpoch !== 0
+    this.inEpoch = epoch
+    this.received = 0
+    this.receivedFrames = 0
+    this.told = 0
+    this.topicsIn = []
+    if (known) this.owner.onPeerReset(this)
+  }
+
+  private learnTopic(number: number, bytes: Uint8Array, from: number, to: number): boolean {
+    if (number !== this.topicsIn.length + 1 || number > DATA_LIMITS.topicsMax) return false
+    if (to === from || to - from > DATA_LIMITS.topicBytesMax) return false
+    try {
+      const name = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes.subarray(from, to))
+      this.topicsIn.push(this.owner.topicOf(name))
+      return true
+    } catch {
+      return false
+    }
+  }
+
+  private viewOf(buffer: ArrayBufferLike): DataView {
+    if (buffer !== this.viewedBuffer) {
+      this.viewedBuffer = buffer
+      this.view = new DataView(buffer)
+    }
+    return this.view!
+  }
+}
