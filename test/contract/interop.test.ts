@@ -3,7 +3,9 @@ import { nativeAvailable } from '../../src/transport/native/load.js'
 import { createNativeTransport } from '../../src/transport/native/native-transport.js'
 import { createNetTransport } from '../../src/transport/net/net-transport.js'
 import type { Transport, TransportOptions } from '../../src/transport/transport.js'
+import { admissionContract } from './admission-contract.js'
 import {
+  closeNodes,
   counter,
   eventsOf,
   type Harness,
@@ -12,7 +14,10 @@ import {
   type NodeOptions,
   startNode,
 } from './harness.js'
+import { laneContract } from './lane-contract.js'
+import { laneStreamContract } from './lane-stream-contract.js'
 import { realHarness } from './real-harness.js'
+import { contractParts } from './transport-contract.js'
 
 type Factory = (options: TransportOptions) => Transport
 
@@ -37,7 +42,7 @@ function interop(makeA: Factory, makeB: Factory): void {
   })
   afterEach(async () => {
     await harness.dispose()
-    await Promise.all(open.map((node) => node.transport.close()))
+    await closeNodes(harness, open)
   })
 
   const start = (make: Factory, options: NodeOptions = {}) =>
@@ -176,8 +181,22 @@ function interop(makeA: Factory, makeB: Factory): void {
   })
 }
 
+/** A harness whose nodes are of either kind in turn. */
+function alternating(makeA: Factory, makeB: Factory): Harness {
+  let made = 0
+  return realHarness((options) => {
+    made += 1
+    return made % 2 === 1 ? makeA(options) : makeB(options)
+  }, true)
+}
+
 if (nativeAvailable() || process.env['SKEIN_REQUIRE_NATIVE'] === '1') {
-  describe.each(PAIRS)('%s', (_, makeA, makeB) => interop(makeA, makeB))
+  describe.each(PAIRS)('%s', (_, makeA, makeB) => {
+    describe('on the control link', () => interop(makeA, makeB))
+    describe('on data lanes and with secrets', () => {
+      contractParts(() => alternating(makeA, makeB), [laneContract, laneStreamContract, admissionContract])
+    })
+  })
 } else {
   describe('native and net interoperate', () => {
     it.skip('no binary is built: run `npm run build:native`', () => {})

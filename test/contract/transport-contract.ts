@@ -22,30 +22,39 @@ export interface ContractContext {
   readonly open: Node[]
 }
 
+export type ContractPart = (context: ContractContext) => void
+
+/** Declares parts of the contract, each of whose tests gets a harness of its own and leaves nothing behind. */
+export function contractParts(makeHarness: () => Harness, parts: readonly ContractPart[]): void {
+  const context = { harness: undefined as unknown as Harness, open: [] as Node[] }
+  beforeEach(() => {
+    context.harness = makeHarness()
+    context.open = []
+  })
+  afterEach(async () => {
+    // Played peers first: one that never closes its side would make each close wait for the drain's bound.
+    await context.harness.dispose()
+    await closeNodes(context.harness, context.open)
+  })
+  for (const declare of parts) declare(context)
+}
+
 export function transportContract(name: string, makeHarness: () => Harness): void {
   describe(`transport contract: ${name}`, () => {
-    const context = { harness: undefined as unknown as Harness, open: [] as Node[] }
-    beforeEach(() => {
-      context.harness = makeHarness()
-      context.open = []
-    })
-    afterEach(async () => {
-      // Played peers first: one that never closes its side would make each close wait for the drain's bound.
-      await context.harness.dispose()
-      await closeNodes(context.harness, context.open)
-    })
-    lifecycleContract(context)
-    linkContract(context)
-    diallingContract(context)
-    messageContract(context)
-    refusalContract(context)
-    watchContract(context)
-    badInputContract(context)
-    laneContract(context)
-    laneStreamContract(context)
-    laneDialContract(context)
-    laneAcceptContract(context)
-    admissionContract(context)
-    admissionAttackContract(context)
+    contractParts(makeHarness, [
+      lifecycleContract,
+      linkContract,
+      diallingContract,
+      messageContract,
+      refusalContract,
+      watchContract,
+      badInputContract,
+      laneContract,
+      laneStreamContract,
+      laneDialContract,
+      laneAcceptContract,
+      admissionContract,
+      admissionAttackContract,
+    ])
   })
 }
