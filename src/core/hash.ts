@@ -2,7 +2,7 @@
 import type { Uid } from './address.js'
 
 /** Murmur3's finaliser: every input bit reaches every output bit. */
-function mix(value: number): number {
+export function mix(value: number): number {
   value = Math.imul(value ^ (value >>> 16), 0x85ebca6b)
   value = Math.imul(value ^ (value >>> 13), 0xc2b2ae35)
   return (value ^ (value >>> 16)) >>> 0
