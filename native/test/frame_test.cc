@@ -127,7 +127,58 @@ TEST("hello: round trip, every truncation refused, a longer one read") {
   CHECK(DecodeHelloBody(longer).has_value());
 }
 
-TEST("hello: no uid, no dial, nothing to dial, names too long are refused") {
+TEST("hello: a nonce is all there or refused, and what follows it is handed out") {
+  Hello hello = SampleHello();
+  hello.lane = Lane::kLarge;
+  hello.nonce.emplace();
+  for (size_t at = 0; at < hello.nonce->size(); ++at) (*hello.nonce)[at] = static_cast<uint8_t>(at + 1);
+  std::vector<uint8_t> body = EncodeHelloBody(hello);
+  for (size_t size = 0; size < body.size(); ++size) CHECK(!DecodeHelloBody(Bytes(body).first(size)));
+  body.insert(body.end(), {7, 8});
+  Bytes rest;
+  const std::optional<Hello> read = DecodeHelloBody(body, &rest);
+  CHECK(read.has_value() && read->lane == Lane::kLarge && read->nonce == hello.nonce);
+  CHECK(rest.size() == 2 && rest[0] == 7);
+}
+
+TEST("hello: the proofs of an ack are 1 to 4, and whole") {
+  for (uint32_t count = 0; count <= 255; ++count) {
+    std::vector<uint8_t> rest(1 + count * limits::kProofBytes, 5);
+    rest[0] = static_cast<uint8_t>(count);
+    const std::optional<Bytes> proofs = DecodeProofs(rest);
+    CHECK(proofs.has_value() == (count >= 1 && count <= limits::kSecretsMax));
+    if (!proofs.has_value()) continue;
+    CHECK(proofs->size() == count * limits::kProofBytes);
+    CHECK(!DecodeProofs(Bytes(rest).first(rest.size() - 1)).has_value());
+    rest.push_back(0);
+    CHECK(DecodeProofs(rest)->size() == count * limits::kProofBytes);
+  }
+  CHECK(!DecodeProofs({}).has_value());
+}
+
+TEST("hello: with the longest names, a nonce and every proof it fits into a first frame") {
+  Hello hello = SampleHello();
+  hello.cluster.assign(limits::kClusterNameBytesMax, 'x');
+  hello.node_id.assign(limits::kNodeIdBytesMax, 'x');
+  hello.bind.host.assign(limits::kHostBytesMax, 'x');
+  hello.advertised.host = hello.dialed.host = hello.bind.host;
+  hello.nonce.emplace();
+  const size_t proofs = 1 + limits::kSecretsMax * limits::kProofBytes;
+  CHECK(kHeaderBytes + EncodeHelloBody(hello).size() + proofs <= limits::kHelloFrameBytesMax);
+}
+
+TEST("proofs are equal when every byte is, and no length passes for another") {
+  std::vector<uint8_t> one(limits::kProofBytes, 9);
+  CHECK(EqualInConstantTime(one, std::vector<uint8_t>(limits::kProofBytes, 9)));
+  CHECK(!EqualInConstantTime(one, Bytes(one).first(31)) && !EqualInConstantTime({}, one));
+  for (size_t at = 0; at < one.size(); ++at) {
+    std::vector<uint8_t> other = one;
+    other[at] ^= 0x80;
+    CHECK(!EqualInConstantTime(one, other));
+  }
+}
+
+TEST("hello: no uid, no dial, no lane of ours, nothing to dial, names too long are refused") {
   const auto refused = [](auto change) {
     Hello hello = SampleHello();
     change(hello);
@@ -135,6 +186,8 @@ TEST("hello: no uid, no dial, nothing to dial, names too long are refused") {
   };
   CHECK(refused([](Hello& hello) { hello.uid = 0; }));
   CHECK(refused([](Hello& hello) { hello.dial = 0; }));
+  CHECK(refused([](Hello& hello) { hello.lane = static_cast<Lane>(3); }));
+  CHECK(!refused([](Hello& hello) { hello.lane = Lane::kOrdinary; }));
   CHECK(refused([](Hello& hello) { hello.advertised.host.clear(); }));
   CHECK(refused([](Hello& hello) { hello.advertised.port = 0; }));
   CHECK(refused([](Hello& hello) { hello.cluster.assign(256, 'x'); }));

@@ -4,22 +4,29 @@
 #include <algorithm>
 #include <utility>
 
+#include "fake_auth.h"
+
 namespace skein::test {
 
-WorldNode::WorldNode(World* world, core::Uid node_uid, uint16_t port)
-    : uid(node_uid), address{"10.0.0.1", port}, world_(world) {
+WorldNode::WorldNode(World* world, core::Uid node_uid, uint16_t port, Secrets secrets)
+    : uid(node_uid),
+      address{"10.0.0.1", port},
+      world_(world),
+      auth_(std::make_unique<FakeAuth>(world->random.Next())) {
   core::ControlPlaneOptions options;
   options.cluster = "world";
   options.node_id = "node-" + std::to_string(port);
   options.uid = uid;
   options.bind = options.advertised = address;
   options.heartbeat = {.interval_ms = 100, .acceptable_pause_ms = 500};
+  options.secrets = std::move(secrets);
   options.random_seed = node_uid;
-  plane = std::make_unique<core::ControlPlane>(options, this, &counters, nullptr);
+  plane = std::make_unique<core::ControlPlane>(options, this, &counters, auth_.get());
 }
 
 void WorldNode::Dial(core::ConnectionId id, const core::Endpoint& to) {
   sockets_[id] = {};
+  dialled.push_back(id);
   world_->Schedule(world_->now_us + world_->Delay(), {World::Kind::kConnect, this, id, to.port, {}});
 }
 
@@ -28,7 +35,12 @@ uint64_t WorldNode::Write(core::ConnectionId id, core::Bytes head, core::Bytes b
   std::vector<uint8_t> bytes(head.begin(), head.end());
   bytes.insert(bytes.end(), body.begin(), body.end());
   socket.queued += bytes.size();
-  if (socket.wire != 0) world_->SendOn(socket.wire, socket.initiator, World::Kind::kData, std::move(bytes));
+  if (socket.wire != 0) {
+    world_->SendOn(socket.wire, socket.initiator, World::Kind::kData, std::move(bytes));
+  } else {
+    std::vector<uint8_t>& kept = unwired[id];
+    kept.insert(kept.end(), bytes.begin(), bytes.end());
+  }
   return socket.queued;
 }
 
@@ -51,11 +63,18 @@ void WorldNode::Destroy(core::ConnectionId id) {
   sockets_.erase(id);
 }
 
-void WorldNode::HandOver(core::ConnectionId id, const core::LaneHandOver&, core::Bytes) { Destroy(id); }
+void WorldNode::HandOver(core::ConnectionId id, const core::LaneHandOver& lane, core::Bytes unread) {
+  lanes.push_back({id, lane, std::string(unread.begin(), unread.end())});
+}
+
+void WorldNode::SendOnLane(const HeldLane& lane, const std::string& text) {
+  Write(lane.id, {}, {reinterpret_cast<const uint8_t*>(text.data()), text.size()});
+}
 
 bool WorldNode::Emit(const core::Event& event) {
   if (event.type == core::EventType::kMessage && refuse_messages) return false;
-  SeenEvent seen{event.type, event.reason, event.on, event.uid, event.session, 0, std::string(event.text)};
+  SeenEvent seen{event.type, event.reason, event.on, event.uid, event.session, 0, std::string(event.text),
+                 event.attempts, event.lane};
   if (event.peer != nullptr) seen.peer_uid = event.peer->uid;
   if (!event.bytes.empty()) seen.text.assign(event.bytes.begin(), event.bytes.end());
   events.push_back(std::move(seen));
@@ -82,9 +101,9 @@ void WorldNode::Send(core::Uid to, const std::string& text) {
   plane->Send(to, {reinterpret_cast<const uint8_t*>(text.data()), text.size()}, world_->now_us);
 }
 
-WorldNode& World::Add(core::Uid uid) {
+WorldNode& World::Add(core::Uid uid, Secrets secrets) {
   const auto port = static_cast<uint16_t>(7000 + nodes.size());
-  nodes.push_back(std::make_unique<WorldNode>(this, uid, port));
+  nodes.push_back(std::make_unique<WorldNode>(this, uid, port, std::move(secrets)));
   return *nodes.back();
 }
 
@@ -116,6 +135,7 @@ void World::Run(uint64_t for_us) {
 
 void World::Happen(Happening happening) {
   WorldNode& node = *happening.node;
+  if (TakenByLane(happening)) return;
   if (node.stopped_ || (happening.kind != Kind::kConnect && !node.sockets_.contains(happening.id))) return;
   switch (happening.kind) {
     case Kind::kConnect:
@@ -133,11 +153,20 @@ void World::Happen(Happening happening) {
   }
 }
 
+bool World::TakenByLane(const Happening& happening) {
+  std::vector<HeldLane>& lanes = happening.node->lanes;
+  const auto lane = std::ranges::find(lanes, happening.id, &HeldLane::id);
+  if (lane == lanes.end()) return false;
+  lane->received.append(happening.bytes.begin(), happening.bytes.end());
+  lane->ended = lane->ended || happening.kind == Kind::kEnd;
+  return true;
+}
+
 void World::Connect(Happening happening) {
   WorldNode* dialler = happening.node;
   const auto target = std::ranges::find_if(
       nodes, [&](const auto& node) { return node->address.port == happening.wire && !node->stopped_; });
-  if (target == nodes.end() || !(*target)->listening_) {
+  if (target == nodes.end() || !(*target)->listening) {
     Schedule(now_us + Delay(), {Kind::kFailed, dialler, happening.id, 0, {}});
     return;
   }

@@ -1,5 +1,6 @@
 // Control planes joined by simulated sockets on one virtual clock: a seeded, repeatable network in memory.
-// Bytes take time and arrive in random pieces; hosts can be cut off, killed, paused.
+// Bytes take time and arrive in random pieces; hosts can be cut off, killed, paused. Lanes that were handed over
+// go on carrying bytes; what a plane writes to a connection that a test drives by hand is kept for it.
 #pragma once
 
 #include <map>
@@ -19,13 +20,25 @@ struct SeenEvent {
   uint32_t session;
   core::Uid peer_uid;
   std::string text;  // payload of messages, remote of badInput
+  uint32_t dial = 0;
+  core::Lane lane = core::Lane::kControl;
 };
+
+// A lane that was handed over, and what has arrived on it since.
+struct HeldLane {
+  core::ConnectionId id;
+  core::LaneHandOver lane;
+  std::string received;
+  bool ended = false;
+};
+
+using Secrets = std::vector<std::vector<uint8_t>>;
 
 class World;
 
 class WorldNode final : public core::Effects {
  public:
-  WorldNode(World* world, core::Uid uid, uint16_t port);
+  WorldNode(World* world, core::Uid uid, uint16_t port, Secrets secrets);
 
   void Dial(core::ConnectionId id, const core::Endpoint& to) override;
   uint64_t Write(core::ConnectionId id, core::Bytes head, core::Bytes body) override;
@@ -41,12 +54,18 @@ class WorldNode final : public core::Effects {
   const SeenEvent* Last(core::EventType type) const;
   bool LinkedTo(core::Uid uid, uint64_t now_us) const;
   void Send(core::Uid to, const std::string& text);
+  void SendOnLane(const HeldLane& lane, const std::string& text);
 
   core::Uid uid;
   core::Endpoint address;
   core::Counters counters;
   std::unique_ptr<core::ControlPlane> plane;
   std::vector<SeenEvent> events;
+  std::vector<HeldLane> lanes;
+  // By connection: what was written where no simulated socket is.
+  std::map<core::ConnectionId, std::vector<uint8_t>> unwired;
+  std::vector<core::ConnectionId> dialled;
+  bool listening = true;
   uint32_t loop_age_ms = 0;
   bool inbox_full = false;
   bool refuse_messages = false;
@@ -60,8 +79,8 @@ class WorldNode final : public core::Effects {
   };
 
   World* world_;
+  std::unique_ptr<core::Authenticator> auth_;
   std::map<core::ConnectionId, Socket> sockets_;
-  bool listening_ = true;
   bool stopped_ = false;
 };
 
@@ -69,7 +88,7 @@ class World {
  public:
   explicit World(uint64_t seed) : random(seed) {}
 
-  WorldNode& Add(core::Uid uid);
+  WorldNode& Add(core::Uid uid, Secrets secrets = {});
   // Until then everything that is due happens, in order of time and then of insertion.
   void Run(uint64_t for_us);
   // Connects between the two vanish, and bytes wait as TCP's retransmissions do; nothing is closed.
@@ -111,6 +130,8 @@ class World {
   uint64_t Delay();
   void Happen(Happening happening);
   void Connect(Happening happening);
+  // True when the bytes, or the end, were for a lane that has left its plane.
+  static bool TakenByLane(const Happening& happening);
   void SendOn(uint64_t wire_id, bool from_initiator, Kind kind, std::vector<uint8_t> bytes);
   bool IsCut(const WorldNode* a, const WorldNode* b) const;
 
