@@ -3,7 +3,7 @@
  * and the commands of the transport contract into inputs, and applies effects in order.
  */
 import type { Address, Uid } from '../../core/address.js'
-import type { DataLane, PeerHello, QuarantineReason, TransportEvent } from '../transport.js'
+import type { BadInputReason, DataLane, PeerHello, QuarantineReason, TransportEvent } from '../transport.js'
 
 /** Names one socket of this transport; drawn from the engine, never reused. */
 export type ConnectionId = number
@@ -16,7 +16,14 @@ export type Input =
   | { readonly type: 'started'; readonly bind: Address; readonly advertised: Address }
   | { readonly type: 'accepted'; readonly connection: ConnectionId; readonly remote: string }
   | { readonly type: 'opened'; readonly connection: ConnectionId }
-  | { readonly type: 'failed'; readonly connection: ConnectionId; readonly reason: DialFailure }
+  /** Last input of a dial that did not come to `opened`; `handshake`: it connected, and was given up below the engine. */
+  | {
+      readonly type: 'failed'
+      readonly connection: ConnectionId
+      readonly reason: DialFailure | 'handshake'
+    }
+  /** Below the engine something was wrong with the peer, before a byte of its stream was read; none will be. */
+  | { readonly type: 'rejected'; readonly connection: ConnectionId; readonly reason: BadInputReason }
   /** Bytes read. The engine keeps the view. */
   | { readonly type: 'data'; readonly connection: ConnectionId; readonly bytes: Uint8Array }
   /** The peer's FIN, after all of its data. */

@@ -26,7 +26,7 @@ import type { PlaneContext } from './plane-context.js'
 /** Inputs that name a connection which exists already. */
 export type SocketInput = Extract<
   Input,
-  { type: 'opened' | 'failed' | 'data' | 'ended' | 'closed' | 'written' }
+  { type: 'opened' | 'failed' | 'rejected' | 'data' | 'ended' | 'closed' | 'written' }
 >
 
 const DOWN_REASONS = { closed: 'closedByPeer', reset: 'resetByPeer', error: 'ioError' } as const
@@ -76,6 +76,8 @@ export class SocketInputs {
         if (connection.phase !== 'connecting') return this.onClosed(connection, 'error')
         this.connections.forget(connection)
         return this.dialFailed(connection, input.reason)
+      case 'rejected':
+        return this.onRejected(connection, input.reason)
       case 'ended':
         return this.onEnded(connection)
       case 'closed':
@@ -114,7 +116,16 @@ export class SocketInputs {
     this.context.countBadInput(connection.remote, reason)
     this.context.closeGracefully(connection, 'closing')
     if (phase === 'linked') this.links.down(connection, 'badInput', false)
-    if (phase === 'helloSent') this.dialFailed(connection, 'handshake')
+    if (phase === 'helloSent' || phase === 'connecting') this.dialFailed(connection, 'handshake')
+  }
+
+  private onRejected(connection: Connection, reason: BadInputReason): void {
+    if (connection.phase !== 'awaitHello' || reason !== 'unauthenticated')
+      return this.closeForBadInput(connection, reason)
+    // It has not said who it is, but it can be told what it lacks.
+    connection.unreadable = true
+    this.context.countBadInput(connection.remote, reason)
+    this.handshake.refuse(connection, reason)
   }
 
   private dialFailed(connection: Connection, reason: DialFailure | 'handshake'): void {
