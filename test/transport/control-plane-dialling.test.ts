@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { CONTROL_LINK_LIMITS, TRANSPORT_LIMITS } from '../../src/transport/limits.js'
 import {
+  decodeRefusal,
   encodeFrame,
   encodeGoodbye,
   encodeRefusal,
@@ -231,6 +232,32 @@ describe('dialling', () => {
     const again = rig.dials.at(-1)!.connection
     rig.input({ type: 'opened', connection: again })
     expect(rig.dialNumber(again)).toBe(0xffff_ffff)
+  })
+
+  it('learns no number from a hello that is not completed, for anybody can write one', () => {
+    const rig = new PlaneRig()
+    const link = rig.acceptLink(PEER_UID, 3)
+    const forged = rig.acceptHello(PEER_UID, 0xffff_ffff)
+    expect(rig.kindsTo(forged)).toEqual(['helloAck'])
+    const refused = rig.acceptHello(PEER_UID, 2)
+    const { body } = rig.framesTo(refused)[0]!
+    expect(decodeRefusal(body)).toMatchObject({ reason: RefusalReason.superseded, dial: 3 })
+    rig.input({ type: 'connect', address: PEER_ADDRESS, uid: PEER_UID })
+    rig.input({ type: 'closed', connection: link, how: 'reset' })
+    const { connection } = rig.dials[0]!
+    rig.input({ type: 'opened', connection })
+    expect(rig.dialNumber(connection)).toBe(4)
+  })
+
+  it('replaces a dead link also where numbers have come to an end, by a later dial of the same end', () => {
+    const rig = new PlaneRig()
+    rig.acceptLink(PEER_UID, 0xffff_fffe)
+    const last = rig.acceptLink(PEER_UID, 0xffff_ffff)
+    expect(rig.kindsTo(rig.acceptHello(PEER_UID, 0xffff_fffe))).toEqual(['refusal'])
+    rig.acceptLink(PEER_UID, 0xffff_ffff)
+    expect(rig.eventsOf('linkUp').map((event) => event.session)).toEqual([1, 2, 3])
+    expect(rig.kindsTo(last).at(-1)).toBe('goodbye')
+    expect(rig.eventsOf('linkDown')).toEqual([])
   })
 
   it('does not look for a lower incarnation where a higher one is linked', () => {

@@ -1,7 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { createRandom } from '../../src/sim/random.js'
+import { Admission } from '../../src/transport/control/auth.js'
 import type { ConnectionId, Input } from '../../src/transport/control/io.js'
+import type { DataLane } from '../../src/transport/transport.js'
 import {
   encodeEcho,
   encodeFrame,
@@ -12,8 +14,14 @@ import {
   encodeWatch,
   FrameKind,
 } from '../../src/wire/frame.js'
-import { encodeHello } from '../../src/wire/hello.js'
-import { OWN_ADDRESS, OWN_UID, PlaneRig } from './plane-rig.js'
+import {
+  appendProofs,
+  decodeAckProofs,
+  decodeHello,
+  encodeHello,
+  encodeHelloBody,
+} from '../../src/wire/hello.js'
+import { countingAuth, OWN_ADDRESS, OWN_UID, PlaneRig } from './plane-rig.js'
 
 const UIDS = ['4000000000000000', '6000000000000000', '6000000000000001']
 const ADDRESSES = [1, 2, 3].map((index) => ({ host: `10.0.0.${index + 1}`, port: 7000 }))
@@ -24,17 +32,23 @@ const address = fc.constantFrom(...ADDRESSES, OWN_ADDRESS)
 const u16 = fc.nat(0xffff)
 const dialNumber = fc.oneof(fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 0xffff_ffff }))
 
+const SECRET = new Uint8Array(16).fill(0x5e)
+const lane = fc.constantFrom<DataLane>('ordinary', 'large')
+/** What makes a hello one of a lane, or of a node with secrets. */
+const more = fc.record({ lane, nonce: fc.uint8Array({ minLength: 32, maxLength: 32 }) }, { requiredKeys: [] })
+
 /** A frame that a peer might send: mostly well-formed, in any state. */
 const frame: fc.Arbitrary<Uint8Array> = fc.oneof(
   fc
-    .tuple(fc.constantFrom(FrameKind.hello, FrameKind.helloAck), anyUid, dialNumber, address)
-    .map(([kind, from, dial, at]) => {
+    .tuple(fc.constantFrom(FrameKind.hello, FrameKind.helloAck), anyUid, dialNumber, address, more)
+    .map(([kind, uid, dial, at, rest]) => {
       const text = { cluster: 'test', nodeId: 'peer', bind: at, advertised: at, dialed: OWN_ADDRESS }
-      return encodeHello(kind as FrameKind.hello, { versionMin: 1, versionMax: 1, uid: from, dial, ...text })
+      const hello = { versionMin: 1, versionMax: 1, uid, dial, ...text, ...rest }
+      return encodeHello(kind as FrameKind.hello, hello)
     }),
-  fc.constant(encodeFrame(FrameKind.ready)),
+  fc.uint8Array({ maxLength: 40 }).map((body) => encodeFrame(FrameKind.ready, body)),
   fc
-    .tuple(anyUid, fc.nat(9), dialNumber)
+    .tuple(anyUid, fc.nat(10), dialNumber)
     .map(([by, reason, dial]) =>
       encodeRefusal({ uid: by, reason, versionMin: 1, versionMax: 1, detail: 1, dial }),
     ),
@@ -78,9 +92,23 @@ type Step =
   | { readonly do: 'data'; readonly which: number; readonly bytes: Uint8Array }
   | { readonly do: 'accept' }
   /** A peer dials and shakes hands, up to `ready` or only up to the ack. */
-  | { readonly do: 'inbound'; readonly uid: string; readonly dial: number; readonly ready: boolean }
+  | {
+      readonly do: 'inbound'
+      readonly uid: string
+      readonly dial: number
+      readonly ready: boolean
+      readonly lane: DataLane | undefined
+    }
   /** The last dial opens and is answered by a peer. */
   | { readonly do: 'answer'; readonly uid: string }
+  /** A lane is opened to a linked peer, which answers or leaves it at that. */
+  | {
+      readonly do: 'lane'
+      readonly which: number
+      readonly lane: DataLane
+      readonly dial: number
+      readonly answered: boolean
+    }
   | { readonly do: 'pass'; readonly ms: number }
   | { readonly do: 'pause'; readonly ms: number }
   | { readonly do: 'send'; readonly uid: string; readonly length: number }
@@ -95,6 +123,9 @@ const command: fc.Arbitrary<Input> = fc.oneof(
   fc.tuple(uid, address).map(([whom, at]): Input => ({ type: 'watch', uid: whom, address: at })),
   uid.map((whom): Input => ({ type: 'unwatch', uid: whom })),
   fc.tuple(uid, address).map(([whom, at]): Input => ({ type: 'probe', uid: whom, address: at })),
+  fc
+    .tuple(uid, lane, dialNumber)
+    .map(([whom, which, dial]): Input => ({ type: 'openLane', uid: whom, lane: which, dial })),
 )
 
 const step: fc.Arbitrary<Step> = fc.oneof(
@@ -113,10 +144,16 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 5,
     arbitrary: fc
-      .tuple(uid, fc.integer({ min: 1, max: 8 }), fc.boolean())
-      .map(([whom, dial, ready]): Step => ({ do: 'inbound', uid: whom, dial, ready })),
+      .tuple(uid, fc.integer({ min: 1, max: 8 }), fc.boolean(), fc.option(lane, { nil: undefined, freq: 2 }))
+      .map(([whom, dial, ready, which]): Step => ({ do: 'inbound', uid: whom, dial, ready, lane: which })),
   },
   { weight: 5, arbitrary: anyUid.map((whom): Step => ({ do: 'answer', uid: whom })) },
+  {
+    weight: 4,
+    arbitrary: fc
+      .tuple(fc.nat(), lane, dialNumber, fc.boolean())
+      .map(([which, ofLane, dial, answered]): Step => ({ do: 'lane', which, lane: ofLane, dial, answered })),
+  },
   {
     weight: 6,
     arbitrary: fc
@@ -131,12 +168,26 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   },
 )
 
+/** Long ones as likely as short ones: what takes several steps to build up would hardly ever happen otherwise. */
+const steps = (maxLength: number) => fc.array(step, { maxLength, size: 'max' })
+
 /** Sockets as an adapter keeps them: names handed out, until closed or destroyed. */
 class Sockets {
   readonly open = new Set<ConnectionId>()
+  /** Peer, lane and number of every lane that was asked for. */
+  readonly lanesAsked: string[] = []
   private seen = 0
 
-  constructor(private readonly rig: PlaneRig) {}
+  constructor(
+    private readonly rig: PlaneRig,
+    /** Peers that shake hands prove themselves by it. */
+    readonly admission?: Admission,
+  ) {}
+
+  command(input: Input): void {
+    if (input.type === 'openLane') this.lanesAsked.push(`${input.uid} ${input.lane} ${input.dial}`)
+    this.rig.input(input)
+  }
 
   /** Follows the effects since the last call; every effect must name a socket that is open. */
   follow(): void {
@@ -146,7 +197,7 @@ class Sockets {
         this.open.add(effect.connection)
       } else if (effect.type !== 'event') {
         expect(this.open.has(effect.connection), `${effect.type} on an open socket`).toBe(true)
-        if (effect.type === 'destroy') this.open.delete(effect.connection)
+        if (effect.type === 'destroy' || effect.type === 'handOver') this.open.delete(effect.connection)
       }
     }
     this.seen = this.rig.effects.length
@@ -159,7 +210,8 @@ class Sockets {
 }
 
 function apply(rig: PlaneRig, sockets: Sockets, each: Step): void {
-  if (each.do === 'input') rig.input(each.input)
+  if (each.do === 'input') sockets.command(each.input)
+  else if (each.do === 'lane') openLane(rig, sockets, each)
   else if (each.do === 'pass') rig.pass(each.ms)
   else if (each.do === 'pause') {
     rig.nowMs += each.ms
@@ -171,10 +223,11 @@ function apply(rig: PlaneRig, sockets: Sockets, each: Step): void {
     const connection = rig.plane.newConnectionId()
     sockets.open.add(connection)
     rig.input({ type: 'accepted', connection, remote: '10.0.0.9:1' })
-    if (each.do === 'inbound') shakeHands(rig, connection, each)
+    if (each.do === 'inbound') shakeHands(rig, connection, each, sockets.admission)
   } else if (each.do === 'answer') {
     const connection = rig.dials.at(-1)?.connection
-    if (connection !== undefined && sockets.open.has(connection)) answerDial(rig, connection, each.uid)
+    if (connection === undefined || !sockets.open.has(connection)) return
+    answerDial(rig, connection, each.uid, sockets.admission)
   } else if (each.do === 'socket' || each.do === 'data') {
     const connection = sockets.pick(each.which)
     if (connection !== undefined) onSocket(rig, sockets, connection, each)
@@ -182,15 +235,51 @@ function apply(rig: PlaneRig, sockets: Sockets, each: Step): void {
   sockets.follow()
 }
 
-function shakeHands(rig: PlaneRig, connection: ConnectionId, how: Extract<Step, { do: 'inbound' }>): void {
-  rig.data(connection, encodeHello(FrameKind.hello, rig.hello(how.uid, how.dial)))
-  if (how.ready) rig.data(connection, encodeFrame(FrameKind.ready))
+function openLane(rig: PlaneRig, sockets: Sockets, how: Extract<Step, { do: 'lane' }>): void {
+  const linked = rig.plane.peers(rig.nowMs).filter((peer) => peer.linked)
+  if (linked.length === 0) return
+  const { uid } = linked[how.which % linked.length]!
+  sockets.command({ type: 'openLane', uid, lane: how.lane, dial: how.dial })
+  sockets.follow()
+  if (how.answered) answerDial(rig, rig.dials.at(-1)!.connection, uid, sockets.admission)
 }
 
-function answerDial(rig: PlaneRig, connection: ConnectionId, from: string): void {
+function shakeHands(
+  rig: PlaneRig,
+  connection: ConnectionId,
+  how: Extract<Step, { do: 'inbound' }>,
+  admission: Admission | undefined,
+): void {
+  const nonce = admission === undefined ? {} : { nonce: admission.newNonce() }
+  const ofLane = how.lane === undefined ? {} : { lane: how.lane }
+  const hello = encodeHelloBody({ ...rig.hello(how.uid, how.dial), ...ofLane, ...nonce })
+  rig.data(connection, encodeFrame(FrameKind.hello, hello))
+  const answer = rig.framesTo(connection)[0]
+  if (!how.ready || answer?.kind !== FrameKind.helloAck) return
+  const shown = admission === undefined ? undefined : decodeAckProofs(answer.body)
+  if (shown === undefined) return rig.data(connection, encodeFrame(FrameKind.ready))
+  const transcript = { hello, ack: answer.body.subarray(0, shown.coveredBytes) }
+  rig.data(connection, encodeFrame(FrameKind.ready, admission!.diallerProof(transcript, shown.proofs)))
+}
+
+function answerDial(
+  rig: PlaneRig,
+  connection: ConnectionId,
+  from: string,
+  admission: Admission | undefined,
+): void {
   rig.input({ type: 'opened', connection })
-  if (rig.framesTo(connection).length === 0) return
-  rig.data(connection, encodeHello(FrameKind.helloAck, rig.hello(from, rig.dialNumber(connection))))
+  const hello = rig.framesTo(connection)[0]?.body
+  if (hello === undefined) return
+  const nonce = admission === undefined ? {} : { nonce: admission.newNonce() }
+  const said = decodeHello(hello)!
+  const ofLane = said.lane === undefined ? {} : { lane: said.lane }
+  const ack = encodeHelloBody({ ...rig.hello(from, said.dial), ...ofLane, ...nonce })
+  const proofs = admission?.acceptorProofs({ hello, ack })
+  rig.data(
+    connection,
+    encodeFrame(FrameKind.helloAck, proofs === undefined ? ack : appendProofs(ack, proofs)),
+  )
 }
 
 function onSocket(
@@ -219,6 +308,9 @@ function checkEvents(rig: PlaneRig, quarantinedAt: ReadonlyMap<string, number>):
   const up = new Set<string>()
   const suspected = new Set<string>()
   for (const [index, effect] of rig.effects.entries()) {
+    if (effect.type === 'handOver') {
+      expect(index).toBeLessThan(quarantinedAt.get(effect.peer.uid) ?? Number.POSITIVE_INFINITY)
+    }
     if (effect.type !== 'event') continue
     const { event } = effect
     if (event.type === 'linkUp') {
@@ -245,20 +337,40 @@ function checkEvents(rig: PlaneRig, quarantinedAt: ReadonlyMap<string, number>):
   expect(linked.map((peer) => peer.uid)).toEqual([...up].sort())
 }
 
+/** Each lane that was asked for is told of once: as open, or as failed. */
+function checkLanes(rig: PlaneRig, asked: readonly string[]): void {
+  const ours = rig.handOvers.filter((effect) => effect.dialler === OWN_UID)
+  const opened = ours.map((effect) => `${effect.peer.uid} ${effect.lane} ${effect.dial}`)
+  const failed = rig.eventsOf('laneFailed').map((event) => `${event.uid} ${event.lane} ${event.dial}`)
+  expect([...opened, ...failed].sort()).toEqual([...asked].sort())
+  const counters = rig.plane.counters()
+  expect(counters['lanesOpened']).toBe(rig.handOvers.length)
+  expect(counters['laneDialsFailed']).toBe(failed.length)
+}
+
+/** With secrets: peers that shake hands know one. */
+const newRig = (seed: number, isSecured: boolean): [PlaneRig, Sockets] => {
+  const rig = new PlaneRig({ random: createRandom(seed), ...(isSecured ? { secrets: [SECRET] } : {}) })
+  return [rig, new Sockets(rig, isSecured ? new Admission(countingAuth(), [SECRET]) : undefined)]
+}
+
 describe('the engine, given anything', () => {
-  it('never throws, names only open sockets, and keeps its promises about events', () => {
+  it('never throws, names only open sockets, and keeps its promises about events and lanes', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 80 }), fc.nat(), (steps, seed) => {
-        const rig = new PlaneRig({ random: createRandom(seed) })
-        const sockets = new Sockets(rig)
+      fc.property(steps(80), fc.nat(), fc.boolean(), (all, seed, isSecured) => {
+        const [rig, sockets] = newRig(seed, isSecured)
         const quarantinedAt = new Map<string, number>()
-        for (const each of steps) {
+        for (const each of all) {
           if (each.do === 'input' && each.input.type === 'quarantine' && !quarantinedAt.has(each.input.uid)) {
             quarantinedAt.set(each.input.uid, rig.effects.length)
           }
           apply(rig, sockets, each)
         }
         checkEvents(rig, quarantinedAt)
+        // Longer than a dial may take.
+        rig.pass(1500)
+        sockets.follow()
+        checkLanes(rig, sockets.lanesAsked)
         const before = rig.events.length
         rig.input({ type: 'shutdown' })
         rig.pass(5000)
@@ -271,13 +383,27 @@ describe('the engine, given anything', () => {
     )
   })
 
+  it('with secrets, lets nobody in, and concludes nothing of anybody, who knows none', () => {
+    fc.assert(
+      fc.property(steps(80), fc.nat(), (all, seed) => {
+        const rig = new PlaneRig({ random: createRandom(seed), secrets: [SECRET] })
+        const sockets = new Sockets(rig)
+        for (const each of all) apply(rig, sockets, each)
+        for (const type of ['linkUp', 'message', 'identityChanged'] as const) {
+          expect(rig.eventsOf(type)).toEqual([])
+        }
+        expect(rig.handOvers).toEqual([])
+      }),
+      { numRuns: 200 },
+    )
+  })
+
   it('gives the same effects for the same inputs', () => {
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), fc.nat(), (steps, seed) => {
+      fc.property(steps(40), fc.nat(), fc.boolean(), (all, seed, isSecured) => {
         const run = () => {
-          const rig = new PlaneRig({ random: createRandom(seed) })
-          const sockets = new Sockets(rig)
-          for (const each of steps) apply(rig, sockets, each)
+          const [rig, sockets] = newRig(seed, isSecured)
+          for (const each of all) apply(rig, sockets, each)
           return rig.effects
         }
         expect(run()).toEqual(run())

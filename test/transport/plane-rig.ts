@@ -1,8 +1,10 @@
 /** Drives one engine by hand: inputs at chosen times, effects kept for the test to look at. */
 import type { Address, Uid } from '../../src/core/address.js'
-import { ControlPlane } from '../../src/transport/control/control-plane.js'
+import type { EngineAuth } from '../../src/transport/control/auth.js'
+import { ControlPlane, type ControlPlaneOptions } from '../../src/transport/control/control-plane.js'
 import { FrameBuffer } from '../../src/transport/control/frame-buffer.js'
 import type { ConnectionId, Effect, Input } from '../../src/transport/control/io.js'
+import { nodeAuth } from '../../src/transport/net/node-auth.js'
 import type { TransportEvent, TransportOptions } from '../../src/transport/transport.js'
 import { decodeFrame, encodeFrame, type Frame, FrameKind } from '../../src/wire/frame.js'
 import { encodeHello, type Hello } from '../../src/wire/hello.js'
@@ -37,6 +39,22 @@ export interface RigOptions {
   readonly random?: () => number
   readonly dial?: Partial<TransportOptions['dial']>
   readonly heartbeat?: Partial<TransportOptions['heartbeat']>
+  readonly secrets?: readonly Uint8Array[]
+  readonly authorize?: NonNullable<ControlPlaneOptions['authorize']>
+}
+
+/** Nonces that rise by one, so that runs are equal and no two connections are. */
+export function countingAuth(): EngineAuth {
+  let drawn = 0
+  return {
+    ...nodeAuth,
+    randomBytes: (count) => {
+      drawn += 1
+      const bytes = new Uint8Array(count)
+      new DataView(bytes.buffer).setUint32(0, drawn)
+      return bytes
+    },
+  }
 }
 
 export class PlaneRig {
@@ -50,6 +68,9 @@ export class PlaneRig {
       heartbeat: { ...RIG_OPTIONS.heartbeat, ...options.heartbeat },
       dial: { ...RIG_OPTIONS.dial, ...options.dial },
       random: options.random ?? (() => 0.5),
+      auth: countingAuth(),
+      ...(options.secrets === undefined ? {} : { secrets: options.secrets }),
+      ...(options.authorize === undefined ? {} : { authorize: options.authorize }),
     })
     this.input({ type: 'started', bind: OWN_ADDRESS, advertised: OWN_ADDRESS })
   }
@@ -82,6 +103,10 @@ export class PlaneRig {
 
   get dials(): Extract<Effect, { type: 'dial' }>[] {
     return this.effects.filter((effect) => effect.type === 'dial')
+  }
+
+  get handOvers(): Extract<Effect, { type: 'handOver' }>[] {
+    return this.effects.filter((effect) => effect.type === 'handOver')
   }
 
   /** Everything written on a connection, as frames. */
@@ -120,10 +145,10 @@ export class PlaneRig {
   }
 
   /** A connection that came in, with its hello answered; not ready yet. */
-  acceptHello(uid: Uid = PEER_UID, dial = 1): ConnectionId {
+  acceptHello(uid: Uid = PEER_UID, dial = 1, more: Partial<Hello> = {}): ConnectionId {
     const connection = this.plane.newConnectionId()
     this.input({ type: 'accepted', connection, remote: '10.0.0.2:40000' })
-    this.data(connection, encodeHello(FrameKind.hello, this.hello(uid, dial)))
+    this.data(connection, encodeHello(FrameKind.hello, { ...this.hello(uid, dial), ...more }))
     return connection
   }
 
@@ -135,11 +160,12 @@ export class PlaneRig {
   }
 
   /** Opens the dial in flight and answers it; returns its connection. */
-  answerDial(uid: Uid = PEER_UID, address: Address = PEER_ADDRESS): ConnectionId {
+  answerDial(uid: Uid = PEER_UID, address: Address = PEER_ADDRESS, more: Partial<Hello> = {}): ConnectionId {
     const connection = this.dials.at(-1)!.connection
     this.input({ type: 'opened', connection })
     const dial = this.dialNumber(connection)
-    this.data(connection, encodeHello(FrameKind.helloAck, this.hello(uid, dial, address)))
+    const ack = { ...this.hello(uid, dial, address), ...more }
+    this.data(connection, encodeHello(FrameKind.helloAck, ack))
     return connection
   }
 
