@@ -35,7 +35,7 @@ describe.skipIf(NATIVE_MISSING)('the native adapter', () => {
     }
   })
 
-  it('rejects what no hello can carry', () => {
+  it('rejects what no hello can carry, secrets out of bounds, and TLS', () => {
     const options = transportOptions(bench.harness, freshUid())
     const cases = [
       { ...options, identity: { ...options.identity, uid: 'xyz' } },
@@ -43,6 +43,9 @@ describe.skipIf(NATIVE_MISSING)('the native adapter', () => {
       { ...options, identity: { ...options.identity, nodeId: 'n'.repeat(256) } },
       { ...options, listen: { host: 'h'.repeat(256), port: 0 } },
       { ...options, advertise: { host: 'h'.repeat(256), port: 0 } },
+      { ...options, secrets: [] },
+      { ...options, secrets: [new Uint8Array(15)] },
+      { ...options, tls: { cert: '', key: '', ca: '' } },
     ]
     for (const wrong of cases) {
       expect(() => createNativeTransport(wrong)).toThrow(
