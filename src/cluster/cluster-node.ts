@@ -5,10 +5,24 @@
 import type { Address, UniqueAddress } from '../core/address.js'
 import type { ClusterEvent, ClusterState, Member, Message, TerminationReason } from '../core/model.js'
 import { SkeinError } from '../errors.js'
+import { MESSAGING_LIMITS } from '../messaging/limits.js'
+import { makeOffice } from '../messaging/live-office.js'
+import { Messenger } from '../messaging/messenger.js'
+import type { MessagingEvent, Office } from '../messaging/office.js'
+import type { PeerLink } from '../messaging/peer-link.js'
+import type { Router } from '../messaging/routing/router.js'
+import type { RouterOptions } from '../messaging/routing/router-options.js'
 import { integer } from '../options/checks.js'
+import { InvalidOptionError } from '../options/invalid-option.js'
 import type { ShellClock } from '../transport/clock.js'
-import type { PeerStatus, Transport, TransportCounters, TransportEvent } from '../transport/transport.js'
-import type { Cluster, EventsOptions, LeaveOptions } from './cluster.js'
+import type {
+  PeerStatus,
+  TlsOptions,
+  Transport,
+  TransportCounters,
+  TransportEvent,
+} from '../transport/transport.js'
+import type { BroadcastOptions, Cluster, EventsOptions, LeaveOptions } from './cluster.js'
 import { SHELL_LIMITS } from './defaults.js'
 import { Deferred } from './deferred.js'
 import { type DrivenMachine, Driver, type MessageCodec } from './driver.js'
@@ -16,7 +30,9 @@ import { EventHub } from './event-hub.js'
 import { blockersText, nodeText } from './event-text.js'
 import type { Closed, EventOf, ShellEvent, ShellEventType, StreamItem } from './events.js'
 import { JoinDiary, joinAborted, joinFailure } from './join-failure.js'
+import { LinkWishes } from './link-wishes.js'
 import { findMember, type NodeReference } from './member-lookup.js'
+import { MemberMessaging } from './member-messaging.js'
 import type { ResolvedOptions } from './options.js'
 
 /** What a node is made of; tests hand in their own clock, machine or codec. */
@@ -24,6 +40,9 @@ export interface NodeParts {
   readonly clock: ShellClock
   readonly codec: MessageCodec
   readonly transport: Transport
+  /** Runs a task when the turn's own code has run, its promises included. */
+  readonly defer: (run: () => void) => void
+  readonly random: () => number
   makeMachine(self: UniqueAddress, seeds: readonly Address[]): DrivenMachine
 }
 
@@ -35,11 +54,14 @@ export interface NodeIdentity {
 const bufferMaxCheck = integer(1, SHELL_LIMITS.eventsBufferCeiling)
 const leaveTimeoutCheck = integer(1, SHELL_LIMITS.timerDelayMaxMs)
 
-export class ClusterNode implements Cluster {
+export class ClusterNode extends Messenger<NodeReference> implements Cluster {
   readonly #options: ResolvedOptions
   readonly #identity: NodeIdentity
   readonly #parts: NodeParts
   readonly #hub: EventHub
+  readonly #wishes: LinkWishes
+  readonly #office: Office
+  readonly #members: MemberMessaging
   /** Settles once: up, refused, timed out, aborted or closed. */
   readonly #admission = new Deferred<void>()
   readonly #closed = new Deferred<Closed>()
@@ -61,10 +83,22 @@ export class ClusterNode implements Cluster {
   #early: TransportEvent[] = []
 
   constructor(options: ResolvedOptions, identity: NodeIdentity, parts: NodeParts) {
+    super()
     this.#options = options
     this.#identity = identity
     this.#parts = parts
     this.#hub = new EventHub({ cluster: options.name, ...identity, logger: options.logger })
+    this.#wishes = new LinkWishes(parts.transport)
+    const lanes = this.#wishes.layer()
+    const dialler = {
+      ...lanes,
+      openLane: (...lane: Parameters<Transport['openLane']>) => parts.transport.openLane(...lane),
+    }
+    const { clock, defer, random } = parts
+    const emit = (event: MessagingEvent) => this.#hub.publish(event)
+    this.#office = makeOffice(options.messaging, { clock, defer, random }, dialler, emit)
+    this.#members = new MemberMessaging(this.#office, identity.uid, () => this.state, random)
+    this.serve(this.#office.topics, (to) => this.#linkTo(to))
     // Whoever joins awaits it; a failure before that must not count as unhandled.
     this.#admission.promise.catch(() => {})
   }
@@ -156,13 +190,31 @@ export class ClusterNode implements Cluster {
     return this.close()
   }
 
+  broadcast(topic: string, bytes: Uint8Array, options: BroadcastOptions = {}): number {
+    this.#refuseIfEnded()
+    return this.#members.broadcast(topic, bytes, options)
+  }
+
+  router(role: string, options: RouterOptions = {}): Router {
+    this.#refuseIfEnded()
+    return this.#members.router(role, options)
+  }
+
+  setTls(tls: TlsOptions): void {
+    const { transport } = this.#parts
+    if (transport.setTls === undefined)
+      throw new InvalidOptionError('tls', '(not shown)', "nothing: only transport 'net' speaks TLS")
+    transport.setTls(tls)
+  }
+
   peers(): readonly PeerStatus[] {
     return this.#finalCounters === undefined ? this.#parts.transport.peers() : []
   }
 
   counters(): Readonly<Record<string, number>> {
     const transport = this.#finalCounters ?? this.#parts.transport.counters()
-    return { ...transport, ...this.#hub.counters(), ...this.#driver?.counters() }
+    const messaging = this.#office.allCounters()
+    return { ...transport, ...messaging, ...this.#hub.counters(), ...this.#driver?.counters() }
   }
 
   /** Binds, then makes the machine and lets it join. What peers said in between is handled in order. */
@@ -176,7 +228,7 @@ export class ClusterNode implements Cluster {
     this.#address = address
     this.#diary = new JoinDiary(seeds)
     this.#machine = this.#parts.makeMachine(self, seeds)
-    this.#driver = new Driver(this.#machine, transport, codec, clock, {
+    this.#driver = new Driver(this.#machine, transport, this.#wishes.layer(), codec, clock, {
       batch: (apply) => this.#batch(apply),
       publish: (event) => this.#publish(event),
       terminated: (reason, detail) => this.#terminated(reason, detail),
@@ -204,6 +256,7 @@ export class ClusterNode implements Cluster {
     }
     if (this.#ending !== undefined) return
     for (const event of batch) {
+      this.#office.plane.onTransportEvent(event)
       if (!this.#member) this.#diary?.note(event)
       const told = shellEventOf(event)
       if (told !== undefined) this.#hub.publish(told)
@@ -232,6 +285,7 @@ export class ClusterNode implements Cluster {
   }
 
   #publish(event: ClusterEvent): void {
+    this.#members.onClusterEvent(event)
     this.#hub.publish(event)
   }
 
@@ -290,6 +344,10 @@ export class ClusterNode implements Cluster {
         }
       })
     }
+    await this.#office.close(
+      (delayMs, task) => this.#parts.clock.schedule(delayMs, task),
+      MESSAGING_LIMITS.closeTimeoutMs,
+    )
     try {
       this.#finalCounters = this.#parts.transport.counters()
       await this.#parts.transport.close()
@@ -299,6 +357,11 @@ export class ClusterNode implements Cluster {
     this.#hub.publish({ type: 'closed', ...closed })
     this.#hub.end()
     this.#closed.resolve(closed)
+  }
+
+  #linkTo(to: NodeReference): PeerLink {
+    if (this.#ending !== undefined) throw this.#closedError()
+    return this.#members.linkTo(to)
   }
 
   #refuseIfEnded(): void {

@@ -1,6 +1,9 @@
 /** The handle of a running node, as users see it. `ClusterNode` is its only implementation. */
 import type { ClusterState, Member } from '../core/model.js'
-import type { PeerStatus } from '../transport/transport.js'
+import type { Messaging } from '../messaging/messaging.js'
+import type { Router } from '../messaging/routing/router.js'
+import type { RouterOptions } from '../messaging/routing/router-options.js'
+import type { PeerStatus, TlsOptions } from '../transport/transport.js'
 import type { Closed, EventOf, ShellEventType, StreamItem } from './events.js'
 import type { NodeReference } from './member-lookup.js'
 
@@ -14,7 +17,14 @@ export interface LeaveOptions {
   readonly timeoutMs?: number
 }
 
-export interface Cluster extends AsyncDisposable {
+export interface BroadcastOptions {
+  /** Only members with this role. */
+  readonly role?: string
+  /** This node too. Default false. */
+  readonly includeSelf?: boolean
+}
+
+export interface Cluster extends Messaging<NodeReference>, AsyncDisposable {
   /** This node, as a member. */
   readonly self: Member
   /** The cluster as this node sees it: immutable, and the same object until something changes. */
@@ -56,6 +66,16 @@ export interface Cluster extends AsyncDisposable {
 
   /** Closes abruptly: peers see this node become unreachable, and it stays a member until it is down. Idempotent. */
   close(): Promise<void>
+
+  /**
+   * Sends to every member that is up and reachable, and returns to how many. Fire and forget: a full outbox is a dead letter.
+   * Throws `ERR_SKEIN_FRAME_TOO_LARGE`, `ERR_SKEIN_CLOSED`.
+   */
+  broadcast(topic: string, bytes: Uint8Array, options?: BroadcastOptions): number
+  /** Sends and asks whoever of a role can be reached. Throws `ERR_SKEIN_INVALID_OPTION`. */
+  router(role: string, options?: RouterOptions): Router
+  /** New certificates for connections from now on; with `tls` only, else throws `ERR_SKEIN_INVALID_OPTION`. */
+  setTls(tls: TlsOptions): void
 
   /** What the transport knows of each peer; empty once closed. */
   peers(): readonly PeerStatus[]

@@ -34,6 +34,9 @@ function shown(o: ResolvedOptions, path: string): unknown {
   if (path === 'seeds') return o.seeds?.map(formatAddress) ?? [own]
   if (path === 'downing') return o.downing.name
   if (path === 'transport') return typeof o.transport === 'function' ? 'custom' : o.transport
+  if (path === 'secret') return o.secrets === undefined ? undefined : `${o.secrets.length} (not shown)`
+  if (path === 'tls') return o.tls !== undefined
+  if (path === 'messaging.handlers') return Object.keys(o.messaging.handlers)
   if (path === 'signal') return o.signal !== undefined
   if (path === 'logger') return undefined
   const [group, key] = path.split('.') as [keyof ResolvedOptions, string | undefined]

@@ -9,6 +9,7 @@ import type { ClusterEvent, ClusterState, DropReason, Message, TerminationReason
 import type { ShellClock } from '../transport/clock.js'
 import type { Transport, TransportEvent } from '../transport/transport.js'
 import { SHELL_LIMITS } from './defaults.js'
+import type { LinkWisher } from './link-wishes.js'
 
 /** What the driver needs of the core's `Machine`. */
 export interface DrivenMachine {
@@ -41,6 +42,7 @@ export interface DriverOutlet {
 export class Driver {
   readonly #machine: DrivenMachine
   readonly #transport: Transport
+  readonly #links: LinkWisher
   readonly #codec: MessageCodec
   readonly #clock: ShellClock
   readonly #outlet: DriverOutlet
@@ -57,12 +59,14 @@ export class Driver {
   constructor(
     machine: DrivenMachine,
     transport: Transport,
+    links: LinkWisher,
     codec: MessageCodec,
     clock: ShellClock,
     outlet: DriverOutlet,
   ) {
     this.#machine = machine
     this.#transport = transport
+    this.#links = links
     this.#codec = codec
     this.#clock = clock
     this.#outlet = outlet
@@ -148,7 +152,7 @@ export class Driver {
       this.stop()
       this.#outlet.terminated(effect.reason, effect.detail)
     } else {
-      command(this.#transport, effect)
+      command(this.#transport, this.#links, effect)
     }
   }
 
@@ -224,20 +228,23 @@ function inputOf(event: Exclude<TransportEvent, { type: 'message' }>): Input | u
     case 'gated':
     case 'refused':
     case 'badInput':
+    case 'laneOpened':
+    case 'laneFailed':
       return undefined
   }
 }
 
 function command(
   transport: Transport,
+  links: LinkWisher,
   effect: Exclude<Effect, { type: 'send' | 'publish' | 'terminate' }>,
 ): void {
   switch (effect.type) {
     case 'connect':
-      transport.connect(effect.address, effect.uid)
+      links.connect(effect.address, effect.uid)
       break
     case 'disconnect':
-      transport.disconnect(effect.address)
+      links.disconnect(effect.address)
       break
     case 'watch':
       transport.watch(effect.uid, effect.address)

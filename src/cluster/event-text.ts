@@ -4,6 +4,7 @@
  */
 import { formatAddress, type UniqueAddress } from '../core/address.js'
 import type { Blocker, ClusterEvent, JoinRefusal, QuarantineCause } from '../core/model.js'
+import type { DeadLetter } from '../messaging/messaging.js'
 import type { Logger } from '../options/types.js'
 import type { ShellEvent } from './events.js'
 
@@ -73,11 +74,30 @@ export function eventText(event: ShellEvent): EventText {
       return warn(`${formatAddress(event.address)} refused the connection: ${event.reason}`)
     case 'connectionRejected':
       return warn(`a connection from ${event.remote} was closed: ${event.reason}; nothing else changed`)
+    case 'deadLetter':
+      return { level: event.reason === 'closed' ? 'debug' : 'warn', text: deadLetterText(event) }
+    case 'handlerFailed':
+      return warn(
+        `the handler of ${JSON.stringify(event.topic)} failed for ${nodeText(event.from)}: ${event.error}`,
+      )
+    case 'laneRejected':
+      return warn(
+        `the ${event.lane} lane of ${nodeText(event.peer)} was closed: ${event.reason}; it is opened again when it is needed`,
+      )
     case 'closed':
       return info(`closed: ${event.reason}${event.detail === '' ? '' : `, ${event.detail}`}`)
     default:
       return clusterEventText(event)
   }
+}
+
+function deadLetterText(letter: DeadLetter): string {
+  const { count, bytes, topic, peer, reason } = letter
+  const what = count === 1 ? `a message (${JSON.stringify(topic)}, ${bytes} bytes)` : `${count} messages`
+  if (reason === 'noHandler')
+    return `${what} from ${nodeText(peer)} found no handler; register one before it joins`
+  const maybe = letter.maybeDelivered ? '; it may have been delivered' : ''
+  return `${what} to ${nodeText(peer)} was not delivered: ${reason}${maybe}`
 }
 
 function clusterEventText(event: ClusterEvent): EventText {

@@ -1,6 +1,7 @@
 /** What a node tells its users: the core's events, and those of the shell around it. */
 import type { Address, Uid, UniqueAddress } from '../core/address.js'
 import type { ClusterEvent, ClusterState, TerminationReason } from '../core/model.js'
+import type { MessagingEvent } from '../messaging/office.js'
 import type { BadInputReason, RefusalReason, TransportEvent, TransportKind } from '../transport/transport.js'
 
 /** How a node ended. `closed`: by `close()`. */
@@ -33,6 +34,8 @@ export type ShellEvent =
   | { readonly type: 'refused'; readonly address: Address; readonly by: Uid; readonly reason: RefusalReason }
   /** A connection was closed because of what it sent; nothing else changed. */
   | { readonly type: 'connectionRejected'; readonly remote: string; readonly reason: BadInputReason }
+  /** Messages that were not delivered, handlers that threw, lanes that were closed. */
+  | MessagingEvent
   /** The last event. */
   | ({ readonly type: 'closed' } & Closed)
 

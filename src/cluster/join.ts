@@ -1,6 +1,7 @@
 /** `joinCluster`: options in, a member out. */
 import { Machine } from '../core/machine.js'
 import { MACHINE_DEFAULTS } from '../core/settings.js'
+import { admissionOf } from '../options/network.js'
 import { type AddonLoader, chooseTransport } from '../transport/choice.js'
 import { type ShellClock, systemClock } from '../transport/clock.js'
 import { nextUid } from '../transport/incarnation.js'
@@ -47,11 +48,14 @@ export async function joinIn(environment: JoinEnvironment, given: JoinOptions): 
     advertise: options.advertise,
     heartbeat: options.heartbeat,
     dial: options.dial,
+    ...admissionOf(options),
   })
   const parts: NodeParts = {
     clock: environment.clock ?? systemClock,
     codec: wireCodec,
     transport,
+    defer: (run) => process.nextTick(run),
+    random: Math.random,
     makeMachine: (self, seeds) => new Machine(machineSettings(options, self, seeds)),
   }
   const node = new ClusterNode(options, { nodeId, uid }, parts)

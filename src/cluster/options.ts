@@ -2,8 +2,9 @@
 import type { Address } from '../core/address.js'
 import type { DowningStrategy } from '../core/downing.js'
 import type { AggregationPolicy } from '../core/settings.js'
+import type { MessagingOptions, ResolvedMessagingOptions } from '../messaging/options.js'
 import type { AddressOption, Logger, TransportFactory } from '../options/types.js'
-import type { DialOptions, HeartbeatOptions } from '../transport/transport.js'
+import type { DialOptions, HeartbeatOptions, TlsOptions } from '../transport/transport.js'
 
 /** Times are in milliseconds. What is left out, or undefined, takes its default. */
 export interface JoinOptions {
@@ -31,6 +32,15 @@ export interface JoinOptions {
   readonly transport?: 'auto' | 'native' | 'net' | TransportFactory | undefined
   readonly heartbeat?: Partial<HeartbeatOptions> | undefined
   readonly dial?: Partial<DialOptions> | undefined
+  /**
+   * A secret of 16 to 256 bytes that every node of the cluster must prove to know, or up to four: peers may know any of
+   * them, so that one is rotated by adding the new one everywhere, then removing the old. Default: none, everybody is let in.
+   */
+  readonly secret?: string | Uint8Array | readonly (string | Uint8Array)[] | undefined
+  /** TLS 1.3 with mutual authentication; takes the `net` transport. */
+  readonly tls?: TlsOptions | undefined
+  /** Messages between nodes: bounds, timeouts, handlers. */
+  readonly messaging?: MessagingOptions | undefined
   /** How observers' words become one verdict. Default `quorum`. */
   readonly aggregation?: AggregationPolicy | undefined
   /** Members each node watches, 1 to 100. Default 10. */
@@ -63,6 +73,9 @@ export interface ResolvedOptions {
   readonly transport: 'auto' | 'native' | 'net' | TransportFactory
   readonly heartbeat: HeartbeatOptions
   readonly dial: DialOptions
+  readonly secrets: readonly Uint8Array[] | undefined
+  readonly tls: TlsOptions | undefined
+  readonly messaging: ResolvedMessagingOptions
   readonly aggregation: AggregationPolicy
   readonly observersMax: number
   readonly maxLoopStallMs: number

@@ -6,9 +6,17 @@ import { type Address, formatAddress } from '../core/address.js'
 import { manual } from '../core/downing.js'
 import { CORE_LIMITS } from '../core/limits.js'
 import { MACHINE_DEFAULTS } from '../core/settings.js'
+import { readMessaging } from '../messaging/check-options.js'
 import { abortSignal, address, type Check, integer, listOf, logger, oneOf, text } from '../options/checks.js'
 import { InvalidOptionError } from '../options/invalid-option.js'
-import { readDial, readHeartbeat, readPlace, silent, transportOption } from '../options/network.js'
+import {
+  readAdmission,
+  readDial,
+  readHeartbeat,
+  readPlace,
+  readTransport,
+  silent,
+} from '../options/network.js'
 import { Reader } from '../options/reader.js'
 import type { OptionOrigin } from '../options/types.js'
 import { TRANSPORT_LIMITS } from '../transport/limits.js'
@@ -39,6 +47,9 @@ const KNOWN: readonly (keyof JoinOptions)[] = [
   'transport',
   'heartbeat',
   'dial',
+  'secret',
+  'tls',
+  'messaging',
   'aggregation',
   'observersMax',
   'maxLoopStallMs',
@@ -58,7 +69,8 @@ export function resolveOptions(options: JoinOptions, nativeAvailable: NativeProb
   const seeds = reader.optional('seeds', seedList, undefined, 'derived')
   const roles = reader.optional('roles', roleList, [])
   const downing = readDowning(reader, seeds)
-  const transport = reader.optional('transport', transportOption, 'auto')
+  const { secrets, tls } = readAdmission(reader)
+  const transport = readTransport(reader, tls)
   const onLoop = transport === 'net' || (transport === 'auto' && !nativeAvailable())
   const heartbeat = readHeartbeat(reader, onLoop)
   const dial = readDial(reader)
@@ -76,6 +88,9 @@ export function resolveOptions(options: JoinOptions, nativeAvailable: NativeProb
     transport,
     heartbeat,
     dial,
+    secrets,
+    tls,
+    messaging: readMessaging(reader),
     aggregation: reader.optional('aggregation', oneOf(['quorum', 'any']), MACHINE_DEFAULTS.aggregation),
     observersMax: reader.optional('observersMax', integer(1, 100), MACHINE_DEFAULTS.observersMax),
     maxLoopStallMs: following(

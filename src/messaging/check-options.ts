@@ -3,6 +3,7 @@ import { integer } from '../options/checks.js'
 import { InvalidOptionError } from '../options/invalid-option.js'
 import type { Reader } from '../options/reader.js'
 import { MESSAGING_LIMITS as LIMITS } from './limits.js'
+import type { Handler } from './messaging.js'
 import type { MessagingOptions, ResolvedMessagingOptions } from './options.js'
 
 const KNOWN: readonly (keyof MessagingOptions)[] = [
@@ -18,6 +19,7 @@ const KNOWN: readonly (keyof MessagingOptions)[] = [
   'laneIdleMs',
   'lanesMax',
   'debugPoison',
+  'handlers',
 ]
 
 const GIB = 1024 ** 3
@@ -74,6 +76,7 @@ export function readMessaging(parent: Reader): ResolvedMessagingOptions {
     laneIdleMs: reader.optional('laneIdleMs', integer(100, 24 * HOUR_MS), LIMITS.laneIdleMs),
     lanesMax: reader.optional('lanesMax', integer(1, 65_536), LIMITS.lanesMax),
     debugPoison: reader.optional('debugPoison', flag, false),
+    handlers: reader.optional('handlers', handlerMap, {}),
   }
   if (options.lowWaterBytes >= options.highWaterBytes)
     throw new InvalidOptionError(
@@ -82,6 +85,15 @@ export function readMessaging(parent: Reader): ResolvedMessagingOptions {
       `less than highWaterBytes (${options.highWaterBytes})`,
     )
   return options
+}
+
+function handlerMap(value: unknown, path: string): Readonly<Record<string, Handler>> {
+  const functions = typeof value === 'object' && value !== null && !Array.isArray(value)
+  if (!functions) throw new InvalidOptionError(path, value, 'an object with a function for each topic')
+  for (const [topic, handler] of Object.entries(value)) {
+    if (typeof handler !== 'function') throw new InvalidOptionError(`${path}.${topic}`, handler, 'a function')
+  }
+  return value as Readonly<Record<string, Handler>>
 }
 
 function flag(value: unknown, path: string): boolean {

@@ -72,9 +72,9 @@ function tooLong<T>(
  * what has really come, so that neither a false length nor a great many small chunks cost more than twice their bytes.
  */
 class Gathered {
-  #chunk = NOTHING
+  #chunk: Uint8Array = NOTHING
   #at = 0
-  #held = NOTHING
+  #held: Uint8Array = NOTHING
   #filled = 0
 
   get isEmpty(): boolean {

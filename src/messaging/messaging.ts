@@ -86,7 +86,14 @@ export interface Peer {
   drain(): Promise<void>
 }
 
-export type DeadLetterReason = 'unreachable' | 'quarantined' | 'left' | 'peerReset' | 'closed' | 'noHandler'
+export type DeadLetterReason =
+  | 'unreachable'
+  | 'quarantined'
+  | 'left'
+  | 'peerReset'
+  | 'closed'
+  | 'noHandler'
+  | 'outboxFull'
 
 /** A message that was not delivered, or not known to be. */
 export interface DeadLetter {

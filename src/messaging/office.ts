@@ -59,6 +59,7 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
     private readonly emit: (event: MessagingEvent) => void,
   ) {
     this.plane = new DataPlane(options, ports, transport, this)
+    for (const [topic, handler] of Object.entries(options.handlers)) this.topics.handle(topic, handler)
   }
 
   /** Milliseconds of a request's `timeoutMs`, checked. */

@@ -1,5 +1,9 @@
+import type { Handler } from './messaging.js'
+
 /** What can be set about messaging, in a cluster and on a standalone transport. Sizes in bytes, times in milliseconds. */
 export interface MessagingOptions {
+  /** Handlers by topic, there before the first message can come; more are added with `handle`. Default none. */
+  readonly handlers?: Readonly<Record<string, Handler>>
   /** Messages longer than this take the large lane. 1 to 65_536. Default 65_536. */
   readonly largeMessageBytes?: number
   /** The longest message that is sent or taken. 65_536 to 1 GiB. Default 64 MiB. */

@@ -4,12 +4,13 @@ import { type Address, formatAddress, parseAddress, type Uid } from '../core/add
 import { integer, logger, text } from '../options/checks.js'
 import { InvalidOptionError } from '../options/invalid-option.js'
 import {
+  admissionOf,
   readAdmission,
   readDial,
   readHeartbeat,
   readPlace,
+  readTransport,
   silent,
-  transportOption,
 } from '../options/network.js'
 import { Reader } from '../options/reader.js'
 import type { AddressOption, Logger, TransportFactory } from '../options/types.js'
@@ -107,18 +108,18 @@ export async function createTransport(options: MessageTransportOptions): Promise
   const reader = new Reader(options, '', KNOWN, new Map())
   const name = reader.optional('name', text(TRANSPORT_LIMITS.clusterNameBytesMax), 'transport')
   const { listen, advertise, nodeId } = readPlace(reader)
-  const wanted = reader.optional('transport', transportOption, 'auto')
+  const admission = readAdmission(reader)
+  const wanted = readTransport(reader, admission.tls)
   const onLoop = wanted === 'net' || (wanted === 'auto' && !nativeAvailable())
   const heartbeat = readHeartbeat(reader, onLoop)
   const dial = readDial(reader)
-  const admission = readAdmission(reader)
   const messaging = readMessaging(reader)
   const log = reader.optional('logger', logger, silent)
   const choice = chooseTransport(wanted)
   if (choice.fallbackReason !== undefined) log.warn({ name }, `native transport: ${choice.fallbackReason}`)
   const uid = nextUid()
   const identity = { cluster: name, nodeId: nodeId ?? `${advertise.host}/${uid}`, uid }
-  const transport = choice.create({ identity, listen, advertise, heartbeat, dial, ...admission })
+  const transport = choice.create({ identity, listen, advertise, heartbeat, dial, ...admissionOf(admission) })
   const node = new StandaloneNode(transport, identity, log, (self) =>
     makeOffice(
       messaging,

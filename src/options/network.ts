@@ -13,11 +13,27 @@ const HOUR_MS = 3_600_000
 /** A library says nothing unless asked to. */
 export const silent: Logger = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} }
 
-export const transportOption: Check<'auto' | 'native' | 'net' | TransportFactory> = (value, path) => {
+const transportOption: Check<'auto' | 'native' | 'net' | TransportFactory> = (value, path) => {
   if (typeof value === 'function') return value as TransportFactory
   const names = ['auto', 'native', 'net'] as const
   if (names.includes(value as 'auto')) return value as 'auto' | 'native' | 'net'
   throw new InvalidOptionError(path, value, `'auto', 'native', 'net' or a function that makes a transport`)
+}
+
+/** With `tls` it is the transport that speaks it. */
+export function readTransport(
+  reader: Reader,
+  tls: TlsOptions | undefined,
+): 'auto' | 'native' | 'net' | TransportFactory {
+  const transport = reader.optional(
+    'transport',
+    transportOption,
+    tls === undefined ? 'auto' : 'net',
+    tls === undefined ? 'default' : 'derived',
+  )
+  if (tls === undefined || transport !== 'native')
+    return transport === 'auto' && tls !== undefined ? 'net' : transport
+  throw new InvalidOptionError('tls', '(not shown)', "nothing with transport 'native': 'net' speaks TLS")
 }
 
 /** Where to listen, what to be called there, and by which name to be known. */
@@ -108,8 +124,20 @@ const tlsOption: Check<TlsOptions> = (value, path) => {
 }
 
 /** Who is let in: secrets that peers must know, and certificates. */
-export function readAdmission(reader: Reader): Pick<TransportOptions, 'secrets' | 'tls'> {
-  const secrets = reader.optional('secret', secretList, undefined)
-  const tls = reader.optional('tls', tlsOption, undefined)
+export function readAdmission(reader: Reader): {
+  readonly secrets: readonly Uint8Array[] | undefined
+  readonly tls: TlsOptions | undefined
+} {
+  return {
+    secrets: reader.optional('secret', secretList, undefined),
+    tls: reader.optional('tls', tlsOption, undefined),
+  }
+}
+
+/** As a transport takes them. */
+export function admissionOf(
+  given: ReturnType<typeof readAdmission>,
+): Pick<TransportOptions, 'secrets' | 'tls'> {
+  const { secrets, tls } = given
   return { ...(secrets === undefined ? {} : { secrets }), ...(tls === undefined ? {} : { tls }) }
 }

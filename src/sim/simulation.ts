@@ -3,8 +3,6 @@
  * One seed decides everything. Faults are injected between events; every event of every node is checked.
  */
 
-import type { ShellClock } from '../transport/clock.js'
-import { DIAL_DEFAULTS, HEARTBEAT_DEFAULTS } from '../transport/defaults.js'
 import { Driver } from '../cluster/driver.js'
 import { type Address, makeUid, type Uid } from '../core/address.js'
 import { type DowningStrategy, keepMajority } from '../core/downing.js'
@@ -12,6 +10,8 @@ import { Machine } from '../core/machine.js'
 import type { Input } from '../core/machine-io.js'
 import type { ClusterEvent, ClusterState } from '../core/model.js'
 import { MACHINE_DEFAULTS, type MachineSettings } from '../core/settings.js'
+import type { ShellClock } from '../transport/clock.js'
+import { DIAL_DEFAULTS, HEARTBEAT_DEFAULTS } from '../transport/defaults.js'
 import { type LatencyRange, MemoryNetwork } from '../transport/memory/memory-network.js'
 import type { Transport } from '../transport/transport.js'
 import { decodeMessage, encodeMessage } from '../wire/messages.js'
@@ -222,6 +222,7 @@ export class Simulation {
   private run(node: SimNode): void {
     const driver = new Driver(
       node.machine,
+      node.transport,
       node.transport,
       { encode: encodeMessage, decode: decodeMessage },
       this.clockOf(node),

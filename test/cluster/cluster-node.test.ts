@@ -39,6 +39,8 @@ function makeNode(extra: Partial<JoinOptions> = {}) {
     clock,
     transport,
     codec: { encode: encodeMessage, decode: decodeMessage },
+    defer: (run) => process.nextTick(run),
+    random: () => 0.5,
     makeMachine: (self, seeds): DrivenMachine => {
       const { roles, downing } = options
       const settings = {

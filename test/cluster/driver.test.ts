@@ -75,7 +75,7 @@ function rig(respond: (batch: readonly Input[], nowMs: number) => readonly Effec
       }
     },
   }
-  const driver = new Driver(machine, transport, codec, clock, outlet)
+  const driver = new Driver(machine, transport, transport, codec, clock, outlet)
   const armed = () => timers.filter((timer) => !timer.cancelled)
   return { driver, log, batches, world, armed, onDrain, onPublish }
 }

@@ -2,8 +2,8 @@
  * How many retries there may be, so that they cannot double the load of a service that is failing under it: a
  * share of the requests, and a few per second besides (as Finagle's `RetryBudget`).
  *
- * In any window of `retryWindowMs`, as the slots count it, retries are at most `retryRatio` x requests +
- * `retryPerSecondMin` x seconds of the window. Time is an argument.
+ * With every retry that is granted, the retries of the `retryWindowMs` up to it, as the slots count them, come to at most
+ * `retryRatio` x requests + `retryPerSecondMin` x seconds. Time is an argument.
  */
 import { ROUTING_LIMITS } from './limits.js'
 

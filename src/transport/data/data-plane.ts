@@ -211,6 +211,7 @@ export class DataPlane<T, C> {
   close(onDrained: () => void): void {
     this.closing = true
     this.onDrained = onDrained
+    for (const association of this.byUid.values()) for (const lane of association.lanes()) lane.isMuted = true
     this.flushDirty()
     this.settle()
   }

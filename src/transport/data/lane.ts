@@ -97,6 +97,8 @@ export class Lane<T> implements LaneSocketHandler {
   /** On the owner's list of lanes to flush, and to acknowledge. */
   isDirty = false
   isOwing = false
+  /** Nothing more is taken, and so nothing acknowledged: the peer keeps it. Acks are still read. */
+  isMuted = false
 
   constructor(
     readonly name: DataLane,
@@ -268,6 +270,10 @@ export class Lane<T> implements LaneSocketHandler {
         if (fault !== undefined) return fault
       } else {
         if (!this.greeted) return 'unexpectedFrame'
+        if (this.isMuted) {
+          at = end
+          continue
+        }
         if (view.getUint32(offset + at + SEQUENCE_AT, true) !== (this.receivedFrames + 1) >>> 0)
           return 'sequenceGap'
         this.receivedFrames += 1
