@@ -1,4 +1,4 @@
-/** Arrows point one way: core <- wire <- cluster <- everything else; native/core <- native/io <- native/binding. */
+/** Arrows point one way: core <- wire <- messaging <- cluster <- everything else; native/core <- native/io <- native/binding. */
 import { posix } from 'node:path'
 import ts from 'typescript'
 import { describe, expect, test } from 'vitest'
@@ -19,12 +19,14 @@ const TRANSPORT = /^src\/transport\//
 const DETECTORS = /^src\/detectors\//
 /** The virtual clock and the seeded generator stand below the memory transport; the simulator stands above the shell. */
 const CLOCK = /^src\/sim\/(clock|random)\.ts$/
+const OPTIONS = /^src\/options\//
+const MESSAGING = /^src\/messaging\//
 const CLUSTER = /^src\/cluster\//
 const NODE = /^node:/
 
 /** The wire as the transport knows it: frames, not membership. */
 const FRAMES =
-  /^src\/wire\/(frame|hello|crc32c|generated\/(frame-.*|hello|heartbeat|watch|refusal.*|quarantine.*|goodbye.*|lane))\.ts$/
+  /^src\/wire\/(frame|data-frame|hello|crc32c|generated\/(frame-.*|hello|heartbeat|watch|refusal.*|quarantine.*|goodbye.*|lane))\.ts$/
 
 const LAYERS: Readonly<Record<string, Layer>> = {
   errors: { files: ERRORS, may: [] },
@@ -37,10 +39,28 @@ const LAYERS: Readonly<Record<string, Layer>> = {
     files: /^src\/sim\/(?!clock\.|random\.)/,
     may: [CORE, WIRE, TRANSPORT, CLUSTER, CLOCK, DETECTORS, ERRORS],
   },
-  cluster: { files: CLUSTER, may: [CORE, WIRE, TRANSPORT, ERRORS, NODE] },
+  options: {
+    files: OPTIONS,
+    may: [ADDRESS, /^src\/transport\/(transport|limits|defaults)\.ts$/, ERRORS, NODE],
+  },
+  messaging: {
+    files: MESSAGING,
+    // Of membership it knows what a member is, for routing.
+    may: [
+      ADDRESS,
+      /^src\/core\/(model|hash|limits)\.ts$/,
+      /^src\/wire\/(data-frame|verify)\.ts$/,
+      TRANSPORT,
+      OPTIONS,
+      ERRORS,
+      NODE,
+      /^flatbuffers$/,
+    ],
+  },
+  cluster: { files: CLUSTER, may: [CORE, WIRE, TRANSPORT, OPTIONS, MESSAGING, ERRORS, NODE] },
   index: {
     files: /^src\/index\.ts$/,
-    may: [CORE, CLUSTER, /^src\/transport\/transport\.ts$/, ERRORS],
+    may: [CORE, CLUSTER, MESSAGING, OPTIONS, /^src\/transport\/transport\.ts$/, ERRORS],
   },
   cli: { files: /^src\/cli\//, may: [/^src\//, NODE, /^commander$/] },
 }
