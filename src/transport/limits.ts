@@ -62,6 +62,14 @@ export const NATIVE_LIMITS = {
   laneUserTimeoutMs: 30_000,
 } as const
 
+/** What only the `net` transport has. */
+export const NET_LIMITS = {
+  /** Bytes that a lane's socket takes beyond what the kernel does; none are copied. */
+  laneUnsentBytesMax: 512 * 1024,
+  /** Silence after which the kernel asks whether the other end of a lane is still there; some 10 s later the lane ends. */
+  laneKeepAliveMs: 20_000,
+} as const
+
 /** Data lanes, as the layer that owns their streams bounds them; twins of the wire, not of C++. */
 export const DATA_LIMITS = {
   /** Body of one frame; longer messages travel in chunks. */

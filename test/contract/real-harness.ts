@@ -1,8 +1,9 @@
 /** The harness for adapters on real sockets: loopback only, ports drawn by the kernel, real time. */
 import { readdirSync } from 'node:fs'
-import { connect, createServer, type Socket } from 'node:net'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import * as tls from 'node:tls'
 import type { Address } from '../../src/core/address.js'
-import type { Transport, TransportOptions } from '../../src/transport/transport.js'
+import type { TlsOptions, Transport, TransportOptions } from '../../src/transport/transport.js'
 import { type Harness, type RawListener, type RawStream, WAIT_MS_MAX } from './harness.js'
 
 const POLL_MS = 5
@@ -15,7 +16,7 @@ class SocketStream implements RawStream {
 
   constructor(readonly socket: Socket) {
     this.opened = !socket.connecting
-    socket.on('connect', () => {
+    socket.on(socket instanceof tls.TLSSocket ? 'secureConnect' : 'connect', () => {
       this.opened = true
     })
     socket.on('data', (chunk) => this.chunks.push(chunk))
@@ -52,9 +53,21 @@ class SocketStream implements RawStream {
   }
 }
 
-async function listenRaw(): Promise<RawListener> {
+function dialSocket(address: Address, secured: TlsOptions | undefined): Socket {
+  if (secured === undefined) return connect({ ...address, allowHalfOpen: true })
+  const socket = tls.connect({ ...address, ...secured, servername: '' })
+  socket.allowHalfOpen = true
+  return socket
+}
+
+function serveSockets(secured: TlsOptions | undefined, onSocket: (socket: Socket) => void): Server {
+  if (secured === undefined) return createServer({ allowHalfOpen: true }, onSocket)
+  return tls.createServer({ ...secured, requestCert: true, allowHalfOpen: true }, onSocket)
+}
+
+async function listenRaw(secured: TlsOptions | undefined): Promise<RawListener> {
   const streams: SocketStream[] = []
-  const server = createServer({ allowHalfOpen: true }, (socket) => streams.push(new SocketStream(socket)))
+  const server = serveSockets(secured, (socket) => streams.push(new SocketStream(socket)))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const bound = server.address() as { address: string; port: number }
   return {
@@ -66,24 +79,27 @@ async function listenRaw(): Promise<RawListener> {
   }
 }
 
+/** `secured`: every node, and every peer that a test plays, speaks TLS and shows this certificate. */
 export function realHarness(
   createTransport: (options: TransportOptions) => Transport,
   reportsStalls: boolean,
+  secured?: TlsOptions,
 ): Harness {
   const raw: { destroy(): void }[] = []
   const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
   return {
     reportsStalls,
     patience: 3,
-    createTransport,
+    createTransport: (options) =>
+      createTransport(secured === undefined ? options : { tls: secured, ...options }),
     listenAddress: () => ({ host: '127.0.0.1', port: 0 }),
     dialRaw: (address) => {
-      const stream = new SocketStream(connect({ ...address, allowHalfOpen: true }))
+      const stream = new SocketStream(dialSocket(address, secured))
       raw.push(stream)
       return stream
     },
     listenRaw: async () => {
-      const listener = await listenRaw()
+      const listener = await listenRaw(secured)
       raw.push({
         destroy: () => {
           void listener.close()
@@ -93,7 +109,7 @@ export function realHarness(
       return listener
     },
     deadAddress: async (): Promise<Address> => {
-      const listener = await listenRaw()
+      const listener = await listenRaw(undefined)
       await listener.close()
       return listener.address
     },

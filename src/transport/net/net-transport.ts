@@ -5,13 +5,18 @@
 import { createServer, type Server, type Socket } from 'node:net'
 import { type Address, formatAddress } from '../../core/address.js'
 import { SkeinError } from '../../errors.js'
+import type { Hello } from '../../wire/hello.js'
 import { ControlDriver, type EventSink, type SocketEffect } from '../control/driver.js'
 import { advertisedAddress, EngineTransport } from '../control/engine-transport.js'
 import type { ConnectionId } from '../control/io.js'
-import type { Transport, TransportOptions } from '../transport.js'
+import type { LaneSocket } from '../lane-socket.js'
+import type { TlsOptions, Transport, TransportOptions } from '../transport.js'
+import { LoopTimer } from './loop-timer.js'
 import { NetSocket, remoteOf, type SocketEvents } from './net-socket.js'
+import { nodeAuth } from './node-auth.js'
+import { TlsEnds } from './tls-ends.js'
 
-/** A transport over TCP on the JavaScript loop. `random`, uniform in [0, 1), only spreads dials. */
+/** A transport over TCP or TLS on the JavaScript loop. `random`, uniform in [0, 1), only spreads dials. */
 export function createNetTransport(options: TransportOptions, random: () => number = Math.random): Transport {
   return new NetTransport(options, random)
 }
@@ -22,6 +27,7 @@ class NetTransport extends EngineTransport {
   protected readonly driver: ControlDriver
   private readonly sockets = new Map<ConnectionId, NetSocket>()
   private readonly timer: LoopTimer
+  private readonly tls: TlsEnds | undefined
   private server: Server | undefined
   private starting: Promise<Address> | undefined
 
@@ -31,15 +37,29 @@ class NetTransport extends EngineTransport {
   ) {
     super()
     this.timer = new LoopTimer(() => this.driver.onDeadline())
+    const tls = options.tls === undefined ? undefined : new TlsEnds(options.tls)
+    this.tls = tls
+    const authorize = (connection: ConnectionId, { advertised }: Hello) =>
+      this.sockets.get(connection)?.isCalled(advertised.host) === true
     this.driver = new ControlDriver(
-      { ...options, random },
+      { ...options, random, auth: nodeAuth, ...(tls === undefined ? {} : { authorize }) },
       {
         nowMs: () => performance.now(),
         arm: (atMs) => this.timer.arm(atMs),
         apply: (effect) => this.apply(effect),
+        handOver: (connection, unread) => this.handOver(connection, unread),
         postpone: (run) => void setImmediate(run),
       },
     )
+  }
+
+  setTls(tls: TlsOptions): void {
+    if (this.tls === undefined) {
+      const message =
+        'setTls on a transport that was made without option tls; nothing has changed. Make it with tls'
+      throw new SkeinError('ERR_SKEIN_INVALID_OPTION', message)
+    }
+    this.tls.replace(tls)
   }
 
   start(sink: EventSink): Promise<Address> {
@@ -52,7 +72,9 @@ class NetTransport extends EngineTransport {
 
   private async listen(sink: EventSink): Promise<Address> {
     const { listen, advertise } = this.options
-    const server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => this.onAccepted(socket))
+    // Until TLS is up there is nothing to say to somebody who has hung up.
+    const allowHalfOpen = this.tls === undefined
+    const server = createServer({ allowHalfOpen, noDelay: true }, (socket) => this.onAccepted(socket))
     const bind = await bindServer(server, listen)
     this.server = server
     const advertised = advertisedAddress(bind, advertise)
@@ -64,25 +86,24 @@ class NetTransport extends EngineTransport {
     const { starting } = this
     // A failed start has nothing to close, and its caller holds the rejection.
     if (starting !== undefined) await starting.catch(() => undefined)
-    const { server } = this
-    // Accepts no more from here on; its callback comes when the last connection has gone.
-    const unlistened = new Promise<void>((resolve) =>
-      server === undefined ? resolve() : server.close(() => resolve()),
-    )
+    // Accepts no more from here on. When its last connection ends is not waited for: lanes stay with their owner.
+    this.server?.close()
     await this.driver.shutdown()
-    await unlistened
   }
 
   private onAccepted(socket: Socket): void {
     const id = this.driver.newConnectionId()
     // Known before the engine hears of it: it may refuse the connection at once.
-    this.sockets.set(id, NetSocket.accepted(socket, this.eventsOf(id)))
+    const accepted = NetSocket.accepted(socket, this.eventsOf(id))
+    this.sockets.set(id, accepted)
     this.driver.socketInput({ type: 'accepted', connection: id, remote: remoteOf(socket) })
+    // Only for one that was let in: it costs both ends signatures.
+    if (this.tls !== undefined && this.sockets.has(id)) accepted.secure(this.tls)
   }
 
   private apply(effect: SocketEffect): void {
     if (effect.type === 'dial') {
-      const dialled = NetSocket.dial(effect.address, this.eventsOf(effect.connection))
+      const dialled = NetSocket.dial(effect.address, this.eventsOf(effect.connection), this.tls)
       if (dialled !== undefined) this.sockets.set(effect.connection, dialled)
       return
     }
@@ -98,6 +119,12 @@ class NetTransport extends EngineTransport {
     }
   }
 
+  private handOver(connection: ConnectionId, unread: Uint8Array): LaneSocket | undefined {
+    const socket = this.sockets.get(connection)
+    this.sockets.delete(connection)
+    return socket?.handOver(unread)
+  }
+
   private eventsOf(id: ConnectionId): SocketEvents {
     const { driver, sockets } = this
     return {
@@ -106,6 +133,7 @@ class NetTransport extends EngineTransport {
         sockets.delete(id)
         driver.socketInput({ type: 'failed', connection: id, reason })
       },
+      onRejected: (reason) => driver.socketInput({ type: 'rejected', connection: id, reason }),
       onData: (bytes) => driver.socketInput({ type: 'data', connection: id, bytes }),
       onEnded: () => driver.socketInput({ type: 'ended', connection: id }),
       onWritten: (bytes) => driver.noteWritten(id, bytes),
@@ -114,52 +142,6 @@ class NetTransport extends EngineTransport {
         driver.socketInput({ type: 'closed', connection: id, how })
       },
     }
-  }
-}
-
-/**
- * One timer of the JavaScript loop. Its function is called after a poll of the sockets that followed the due time,
- * so that no deadline overtakes bytes that had already arrived.
- */
-class LoopTimer {
-  private wantedAtMs = Number.POSITIVE_INFINITY
-  private timeout: NodeJS.Timeout | undefined
-  private timeoutAtMs = Number.POSITIVE_INFINITY
-  private immediate: NodeJS.Immediate | undefined
-
-  constructor(private readonly onDue: () => void) {}
-
-  /** Replaces the time asked for before; undefined disarms. A later time lets the timer run and look again. */
-  arm(atMs: number | undefined): void {
-    this.wantedAtMs = atMs ?? Number.POSITIVE_INFINITY
-    if (atMs === undefined) this.disarm()
-    else if (this.immediate === undefined && atMs < this.timeoutAtMs) this.set(atMs)
-  }
-
-  private disarm(): void {
-    clearTimeout(this.timeout)
-    clearImmediate(this.immediate)
-    this.timeoutAtMs = Number.POSITIVE_INFINITY
-    this.timeout = undefined
-    this.immediate = undefined
-  }
-
-  private set(atMs: number): void {
-    clearTimeout(this.timeout)
-    this.timeoutAtMs = atMs
-    const delayMs = atMs - performance.now()
-    if (delayMs <= 0) this.afterPoll()
-    else this.timeout = setTimeout(() => this.afterPoll(), Math.ceil(delayMs))
-  }
-
-  /** The loop runs timers, then polls its sockets, then runs immediates: this one sees what had arrived. */
-  private afterPoll(): void {
-    this.immediate = setImmediate(() => {
-      this.immediate = undefined
-      this.timeoutAtMs = Number.POSITIVE_INFINITY
-      if (this.wantedAtMs > performance.now()) this.arm(this.wantedAtMs)
-      else this.onDue()
-    })
   }
 }
 
