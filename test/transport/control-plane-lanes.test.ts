@@ -289,6 +289,7 @@ describe('lanes and the end', () => {
     rig.input({ type: 'openLane', uid: PEER_UID, lane: 'large', dial: 9 })
     rig.pass(TRANSPORT_LIMITS.drainTimeoutMs)
     expect(rig.handOvers).toEqual([])
+    expect(rig.plane.counters()['laneDialsFailed']).toBe(0)
     expect(rig.events).toHaveLength(before)
     expect(rig.plane.connectionCount).toBe(0)
   })

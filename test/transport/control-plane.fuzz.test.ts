@@ -88,7 +88,11 @@ const bytes: fc.Arbitrary<Uint8Array> = fc.oneof(
 
 type Step =
   | { readonly do: 'input'; readonly input: Input }
-  | { readonly do: 'socket'; readonly which: number; readonly what: SocketEnd | 'opened' | 'ended' }
+  | {
+      readonly do: 'socket'
+      readonly which: number
+      readonly what: SocketEnd | 'opened' | 'ended' | 'rejected'
+    }
   | { readonly do: 'data'; readonly which: number; readonly bytes: Uint8Array }
   | { readonly do: 'accept' }
   /** A peer dials and shakes hands, up to `ready` or only up to the ack. */
@@ -113,7 +117,7 @@ type Step =
   | { readonly do: 'pause'; readonly ms: number }
   | { readonly do: 'send'; readonly uid: string; readonly length: number }
 
-type SocketEnd = 'reset' | 'closed' | 'refused' | 'timeout'
+type SocketEnd = 'reset' | 'closed' | 'refused' | 'timeout' | 'handshake'
 
 const command: fc.Arbitrary<Input> = fc.oneof(
   fc.tuple(address, fc.option(uid)).map(([at, whom]): Input => {
@@ -157,7 +161,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   {
     weight: 6,
     arbitrary: fc
-      .tuple(fc.nat(), fc.constantFrom('opened', 'opened', 'ended', 'reset', 'closed', 'refused', 'timeout'))
+      .tuple(
+        fc.nat(),
+        fc.constantFrom(
+          'opened',
+          'opened',
+          'ended',
+          'rejected',
+          'reset',
+          'closed',
+          'refused',
+          'timeout',
+          'handshake',
+        ),
+      )
       .map(([which, what]): Step => ({ do: 'socket', which, what: what as 'opened' })),
   },
   { weight: 3, arbitrary: fc.integer({ min: 0, max: 3000 }).map((ms): Step => ({ do: 'pass', ms })) },
@@ -295,6 +312,10 @@ function onSocket(
   const { what } = each
   if (what === 'opened' || what === 'ended') {
     rig.input({ type: what, connection })
+    return
+  }
+  if (what === 'rejected') {
+    rig.input({ type: what, connection, reason: 'unauthenticated' })
     return
   }
   sockets.open.delete(connection)
