@@ -203,18 +203,20 @@ export function laneDialContract(context: ContractContext): void {
     it('is bounded: one more than may be under way fails at once, and later there is room again', async () => {
       const { harness } = context
       const { laneDialsMax } = CONTROL_LINK_LIMITS
-      const { node, listener, peer } = await linkedToFake(context, { dial: { connectTimeoutMs: 3000 } })
+      const { node, listener, peer } = await linkedToFake(context, { dial: { connectTimeoutMs: 1500 } })
       for (let dial = 1; dial <= laneDialsMax + 1; dial += 1)
         node.transport.openLane(peer.uid, 'ordinary', dial)
-      await harness.waitFor(() => eventsOf(node, 'laneFailed').length === 1, 'the one too many')
-      expect(eventsOf(node, 'laneFailed')[0]).toMatchObject({ dial: laneDialsMax + 1, reason: 'unreachable' })
-      await harness.waitFor(() => listener.streams.length === laneDialsMax + 1, 'all the others')
-      for (const stream of listener.streams.slice(1)) stream.destroy()
-      await harness.waitFor(() => eventsOf(node, 'laneFailed').length === laneDialsMax + 1, 'their ends')
+      const failed = () => eventsOf(node, 'laneFailed')
+      await harness.waitFor(() => failed().length > 0, 'the one too many')
+      expect(failed()[0]).toMatchObject({ dial: laneDialsMax + 1, reason: 'unreachable' })
+      await harness.waitFor(() => failed().length > laneDialsMax, 'all the others')
+      expect(new Set(failed().map((event) => event.reason))).toEqual(new Set(['unreachable', 'timeout']))
+      expect(failed()).toHaveLength(laneDialsMax + 1)
+      // What the kernel accepted on the listener's behalf comes out of it.
+      await harness.advance(300)
       const index = listener.streams.length
       node.transport.openLane(peer.uid, 'ordinary', 999)
-      const lane = await FakePeer.accept(harness, listener, index, { uid: peer.uid, lane: Lane.ordinary })
-      expect(lane.count(FrameKind.ready)).toBe(1)
+      await FakePeer.accept(harness, listener, index, { uid: peer.uid, lane: Lane.ordinary })
       await harness.waitFor(() => eventsOf(node, 'laneOpened').length === 1, 'the lane')
     })
 
