@@ -252,6 +252,7 @@ describe('dialling', () => {
   it('replaces a dead link also where numbers have come to an end, by a later dial of the same end', () => {
     const rig = new PlaneRig()
     rig.acceptLink(PEER_UID, 0xffff_fffe)
+    expect(rig.kindsTo(rig.acceptHello(PEER_UID, 0xffff_fffe))).toEqual(['refusal'])
     const last = rig.acceptLink(PEER_UID, 0xffff_ffff)
     expect(rig.kindsTo(rig.acceptHello(PEER_UID, 0xffff_fffe))).toEqual(['refusal'])
     rig.acceptLink(PEER_UID, 0xffff_ffff)

@@ -298,7 +298,7 @@ export class ControlPlane {
     this.dialler.forgetUid(uid)
     this.lanes.onQuarantine(uid)
     for (const connection of this.connections.all()) {
-      if (connection.hello?.uid !== uid || connection.lane !== undefined) continue
+      if (connection.hello?.uid !== uid) continue
       // Shut down already; only its last messages must not be delivered any more.
       if (connection.phase === 'superseded') connection.phase = 'closing'
       else if (connection.phase !== 'closing') this.links.sayQuarantined(connection, uid, reason)
