@@ -202,7 +202,7 @@ export function badInputContract(context: ContractContext): void {
       const { harness, open } = context
       const [a, b] = await linkedPair(harness, open)
       const streams = Array.from({ length: TRANSPORT_LIMITS.pendingHandshakesMax + 3 }, () =>
-        harness.dialRaw(a.address),
+        (harness.dialIdle ?? harness.dialRaw)(a.address),
       )
       await harness.waitFor(() => badInputs(a).length >= 3, 'the excess to be closed')
       expect(badInputs(a).slice(0, 3)).toEqual(Array(3).fill('tooManyConnections'))

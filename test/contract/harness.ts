@@ -45,6 +45,8 @@ export interface Harness {
   /** Where a transport under test may listen; port 0 where the adapter draws one. */
   listenAddress(): Address
   dialRaw(address: Address): RawStream
+  /** A connection on which nothing will be said, not even to secure it. Default: `dialRaw`. */
+  dialIdle?(address: Address): RawStream
   listenRaw(): Promise<RawListener>
   /** An address at which nobody listens. */
   deadAddress(): Promise<Address>

@@ -53,9 +53,9 @@ class SocketStream implements RawStream {
   }
 }
 
-function dialSocket(address: Address, secured: TlsOptions | undefined): Socket {
-  if (secured === undefined) return connect({ ...address, allowHalfOpen: true })
-  const socket = tls.connect({ ...address, ...secured, servername: '' })
+function dialSocket(address: Address, secureContext: tls.SecureContext | undefined): Socket {
+  if (secureContext === undefined) return connect({ ...address, allowHalfOpen: true })
+  const socket = tls.connect({ ...address, secureContext, servername: '' })
   socket.allowHalfOpen = true
   return socket
 }
@@ -86,18 +86,22 @@ export function realHarness(
   secured?: TlsOptions,
 ): Harness {
   const raw: { destroy(): void }[] = []
+  // Once: to read keys takes longer than to shake hands with them.
+  const secureContext = secured === undefined ? undefined : tls.createSecureContext(secured)
   const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms))
+  const dial = (address: Address, context: tls.SecureContext | undefined): SocketStream => {
+    const stream = new SocketStream(dialSocket(address, context))
+    raw.push(stream)
+    return stream
+  }
   return {
     reportsStalls,
     patience: 3,
     createTransport: (options) =>
       createTransport(secured === undefined ? options : { tls: secured, ...options }),
     listenAddress: () => ({ host: '127.0.0.1', port: 0 }),
-    dialRaw: (address) => {
-      const stream = new SocketStream(dialSocket(address, secured))
-      raw.push(stream)
-      return stream
-    },
+    dialRaw: (address) => dial(address, secureContext),
+    dialIdle: (address) => dial(address, undefined),
     listenRaw: async () => {
       const listener = await listenRaw(secured)
       raw.push({
