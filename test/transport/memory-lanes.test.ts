@@ -5,7 +5,9 @@ import { createRandom } from '../../src/sim/random.js'
 import type { LaneEnd, LaneSocket, LaneSocketHandler } from '../../src/transport/lane-socket.js'
 import { MemoryNetwork } from '../../src/transport/memory/memory-network.js'
 import type { Transport, TransportEvent } from '../../src/transport/transport.js'
-import { RIG_OPTIONS } from './plane-rig.js'
+import { decodeFrame, FRAME_LENGTH_BYTES, FrameKind } from '../../src/wire/frame.js'
+import { decodeHello, encodeHello } from '../../src/wire/hello.js'
+import { PlaneRig, RIG_OPTIONS } from './plane-rig.js'
 
 const KERNEL_BYTES = 1024 * 1024
 
@@ -355,7 +357,31 @@ describe('a blocked loop and a lane in memory', () => {
 })
 
 describe('runs with lanes in memory', () => {
-  it('repeat for one seed, nonces of admission included, and differ for another', () => {
+  it('draw the nonces of admission from the seed', () => {
+    const ackOf = (seed: number) => {
+      const { clock, network, a } = setUp(seed, [new Uint8Array(16).fill(7)])
+      const chunks: Uint8Array[] = []
+      const nothing = () => {}
+      const stream = network.connect(network.addHost({ host: '10.0.0.3', port: 1 }), a.address, {
+        onOpened: nothing,
+        onRefused: nothing,
+        onData: (bytes) => chunks.push(bytes),
+        onEnded: nothing,
+        onClosed: nothing,
+        onWritten: nothing,
+      })
+      clock.runFor(10)
+      const hello = { ...new PlaneRig().hello(), nonce: new Uint8Array(32) }
+      stream.write(encodeHello(FrameKind.hello, hello))
+      clock.runFor(10)
+      expect(chunks).toHaveLength(1)
+      return decodeHello(decodeFrame(chunks[0]!.subarray(FRAME_LENGTH_BYTES)).body)!.nonce
+    }
+    expect(ackOf(3)).toEqual(ackOf(3))
+    expect(ackOf(3)).not.toEqual(ackOf(4))
+  })
+
+  it('repeat for one seed, and differ for another', () => {
     const run = (seed: number) => {
       const { clock, network, a, b } = setUp(seed, [new Uint8Array(16).fill(7)])
       const log: [number, string][] = []

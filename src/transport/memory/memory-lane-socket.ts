@@ -14,6 +14,7 @@ export class MemoryLaneSocket implements LaneSocket, StreamHandler {
   /** Shown to the handler and not taken. */
   private rest: Uint8Array = NOTHING
   private wantsReading = true
+  private blocked = false
   private resumePosted = false
   /** There was room again, and nobody could be told. */
   private writableOwed = false
@@ -24,7 +25,6 @@ export class MemoryLaneSocket implements LaneSocket, StreamHandler {
   constructor(
     private readonly stream: MemoryStream,
     private unread: Uint8Array,
-    private blocked: boolean,
     private readonly onGone: () => void,
   ) {
     stream.setReading(false)

@@ -121,8 +121,8 @@ export class MemoryTransport extends EngineTransport {
     const stream = this.streams.get(id)
     this.streams.delete(id)
     if (stream === undefined || stream.isDead) return undefined
-    const isBlocked = this.loopBlockedAtMs !== undefined
-    const lane = new MemoryLaneSocket(stream, unread, isBlocked, () => this.lanes.delete(lane))
+    // While the loop is blocked nobody hears of it, so that nobody can attach to it either.
+    const lane = new MemoryLaneSocket(stream, unread, () => this.lanes.delete(lane))
     this.lanes.add(lane)
     return lane
   }
