@@ -29,20 +29,12 @@ export class Routees {
     return this.#eligible
   }
 
-  /** The same without those set aside; all of them when nobody else is left. */
-  preferred(state: ClusterState, nowMs: number): readonly Routee[] {
+  /** The same without those set aside; all of them when nobody else is left. Asks for the time only when somebody is. */
+  preferred(state: ClusterState, nowMs: () => number): readonly Routee[] {
     const eligible = this.eligible(state)
-    if (nowMs < this.#preferredUntilMs) return this.#preferred
-    let untilMs = Number.POSITIVE_INFINITY
-    const free = eligible.filter((routee) => {
-      if (routee.setAsideUntilMs <= nowMs) return true
-      untilMs = Math.min(untilMs, routee.setAsideUntilMs)
-      return false
-    })
-    const unchanged = free.length === 0 || free.length === eligible.length
-    this.#preferred = unchanged ? eligible : free
-    this.#preferredUntilMs = untilMs
-    return this.#preferred
+    if (this.#preferredUntilMs === Number.POSITIVE_INFINITY) return this.#preferred
+    const at = nowMs()
+    return at < this.#preferredUntilMs ? this.#preferred : this.#prefer(eligible, at)
   }
 
   /** It could not be sent to: others come first until then, or until the cluster has news of it. */
@@ -66,6 +58,19 @@ export class Routees {
     })
     const rest = members.length - named.length
     return `${named.join('; ')}${rest === 0 ? '' : `; and ${rest} more`}`
+  }
+
+  #prefer(eligible: readonly Routee[], nowMs: number): readonly Routee[] {
+    let untilMs = Number.POSITIVE_INFINITY
+    const free = eligible.filter((routee) => {
+      if (routee.setAsideUntilMs <= nowMs) return true
+      untilMs = Math.min(untilMs, routee.setAsideUntilMs)
+      return false
+    })
+    const unchanged = free.length === 0 || free.length === eligible.length
+    this.#preferred = unchanged ? eligible : free
+    this.#preferredUntilMs = untilMs
+    return this.#preferred
   }
 
   #build(state: ClusterState): void {

@@ -78,6 +78,7 @@ class RoleRouter implements Router {
   readonly #routees: Routees
   readonly #budget: RetryBudget
   readonly #counters = { requests: 0, sends: 0, retries: 0, retriesOverBudget: 0, withoutMember: 0 }
+  readonly #nowMs = (): number => this.#ports.nowMs()
   #closed = false
 
   constructor(options: ResolvedRouterOptions, ports: RouterPorts) {
@@ -156,9 +157,7 @@ class RoleRouter implements Router {
   /** What a key decides is not moved by what only this router has met with. */
   #pool(): readonly Routee[] {
     const state = this.#ports.state()
-    return this.#strategy.keyed
-      ? this.#routees.eligible(state)
-      : this.#routees.preferred(state, this.#ports.nowMs())
+    return this.#strategy.keyed ? this.#routees.eligible(state) : this.#routees.preferred(state, this.#nowMs)
   }
 
   #choose(key: string | undefined, topic: string): Routee {
