@@ -39,8 +39,8 @@ inline constexpr uint32_t kBusyRetryMs = 1000;      // next try of a dial put of
 // A peer that keeps answering `superseded` is dialled at once this often, then with back-off.
 inline constexpr uint32_t kSupersededRetriesMax = 3;
 
-// Dials of data lanes under way at once: as many as one acceptor takes.
-inline constexpr uint32_t kLaneDialsMax = 256;
+// Dials of data lanes under way at once: one to each peer that may be wanted.
+inline constexpr uint32_t kLaneDialsMax = 4096;
 
 // Incarnations remembered (dial numbers, sessions) beyond those linked or watched.
 inline constexpr uint32_t kPairsMax = 8192;

@@ -81,7 +81,11 @@ TEST("so many lane dials are under way, and one more fails until one has ended")
   pair.Open(pair.a, pair.b, Lane::kOrdinary, 10'000);
   CHECK(pair.a.Count(EventType::kLaneFailed) == 1);
   pair.world.Run(2 * kSecondUs);
-  // All others have timed out.
+  // All others have timed out, and given up their places.
+  CHECK(pair.a.Count(EventType::kLaneFailed) == core::limits::kLaneDialsMax + 1);
+  for (uint32_t dial = 1; dial <= core::limits::kLaneDialsMax; ++dial) {
+    pair.Open(pair.a, pair.b, Lane::kOrdinary, dial);
+  }
   CHECK(pair.a.Count(EventType::kLaneFailed) == core::limits::kLaneDialsMax + 1);
 }
 

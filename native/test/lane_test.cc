@@ -241,6 +241,8 @@ TEST("a handshake that is handed over leaves the count of those that wait") {
   }
   CHECK(a.lanes.size() == 2 * core::limits::kPendingHandshakesMax);
   CHECK(a.counters.Get(BadInputReason::kTooManyConnections) == 0);
+  // Nor is it waited for in any other way.
+  CHECK(a.plane->NextDeadline() == core::kNever);
 }
 
 }  // namespace
