@@ -16,14 +16,16 @@ namespace skein::io {
 
 struct Socket::Handle {
   uv_tcp_t tcp{};
-  uv_connect_t connect{};
-  uv_shutdown_t shutdown{};
-  uv_write_t write{};
-  std::vector<uint8_t> chunk;  // of the write in flight
   Socket* socket = nullptr;
 
   uv_stream_t* Stream() { return reinterpret_cast<uv_stream_t*>(&tcp); }
   static Handle* Of(uv_stream_t* stream) { return static_cast<Handle*>(stream->data); }
+};
+
+// Allocated while it is in flight: of most sockets there is none, and thousands are idle.
+struct WriteInFlight {
+  uv_write_t request{};
+  std::vector<uint8_t> chunk;
 };
 
 struct Socket::Resolve {
@@ -170,14 +172,17 @@ void Socket::ConnectNext() {
   // A handle whose connect has failed cannot connect again.
   CloseHandle();
   OpenHandle();
-  const int status =
-      uv_tcp_connect(&handle_->connect, &handle_->tcp, reinterpret_cast<const sockaddr*>(&address),
-                     [](uv_connect_t* request, int connected) {
-                       Socket* self = Handle::Of(request->handle)->socket;
-                       if (self != nullptr) self->OnConnectStatus(connected);
-                     });
+  auto* request = new uv_connect_t;
+  const int status = uv_tcp_connect(request, &handle_->tcp, reinterpret_cast<const sockaddr*>(&address),
+                                    [](uv_connect_t* connect, int connected) {
+                                      Socket* self = Handle::Of(connect->handle)->socket;
+                                      delete connect;
+                                      if (self != nullptr) self->OnConnectStatus(connected);
+                                    });
+  if (status == 0) return;
+  delete request;
   // Failed before it began; the owner acts on it only after this call.
-  if (status != 0) OnConnectStatus(status);
+  OnConnectStatus(status);
 }
 
 void Socket::OnConnectStatus(int status) {
@@ -186,6 +191,7 @@ void Socket::OnConnectStatus(int status) {
     ConnectNext();
     return;
   }
+  std::vector<sockaddr_storage>().swap(candidates_);
   StartReading();
   owner_->OnSocketConnected(*this);
 }
@@ -286,7 +292,9 @@ void Socket::Flush() {
   if (!open_ || writing_ || !shutdown_wanted_ || shutdown_begun_) return;
   shutdown_begun_ = true;
   // libuv sends the FIN after what it holds; that is nothing by now.
-  uv_shutdown(&handle_->shutdown, handle_->Stream(), [](uv_shutdown_t*, int) {});
+  auto* request = new uv_shutdown_t;
+  const auto on_shutdown = [](uv_shutdown_t* done, int) { delete done; };
+  if (uv_shutdown(request, handle_->Stream(), on_shutdown) != 0) delete request;
 }
 
 int Socket::TryWrite() {
@@ -298,8 +306,8 @@ int Socket::TryWrite() {
   pending_offset_ += static_cast<size_t>(written);
   if (pending_offset_ == pending_.size()) {
     pending_offset_ = 0;
-    pending_.clear();
-    if (pending_.capacity() > core::limits::kWriteChunkBytes) std::vector<uint8_t>().swap(pending_);
+    // Freed, not kept: an idle link holds no memory for what it once wrote.
+    std::vector<uint8_t>().swap(pending_);
   }
   return 0;
 }
@@ -323,7 +331,9 @@ void Socket::QueueWrite() {
   const size_t left = pending_.size() - pending_offset_;
   const size_t size = std::min<size_t>(left, core::limits::kWriteChunkBytes);
   const auto from = pending_.begin() + static_cast<ptrdiff_t>(pending_offset_);
-  handle_->chunk.assign(from, from + static_cast<ptrdiff_t>(size));
+  auto write = std::make_unique<WriteInFlight>();
+  write->request.data = write.get();
+  write->chunk.assign(from, from + static_cast<ptrdiff_t>(size));
   pending_offset_ += size;
   // Moved down only when half of it is gone, so that each byte is moved at most once on average.
   if (pending_offset_ * 2 > pending_.size()) {
@@ -331,8 +341,9 @@ void Socket::QueueWrite() {
     pending_offset_ = 0;
   }
   const uv_buf_t buffer =
-      uv_buf_init(reinterpret_cast<char*>(handle_->chunk.data()), static_cast<unsigned>(size));
+      uv_buf_init(reinterpret_cast<char*>(write->chunk.data()), static_cast<unsigned>(size));
   const auto on_written = [](uv_write_t* request, int status) {
+    const std::unique_ptr<WriteInFlight> written(static_cast<WriteInFlight*>(request->data));
     Socket* self = Handle::Of(request->handle)->socket;
     if (self == nullptr) return;
     self->writing_ = false;
@@ -342,8 +353,9 @@ void Socket::QueueWrite() {
       self->Broken();
     }
   };
-  writing_ = uv_write(&handle_->write, handle_->Stream(), &buffer, 1, on_written) == 0;
-  if (!writing_) Broken();
+  writing_ = uv_write(&write->request, handle_->Stream(), &buffer, 1, on_written) == 0;
+  // Until its callback it is libuv's.
+  writing_ ? void(write.release()) : Broken();
 }
 
 // The read side says how the connection ended; until then nothing more is queued for it.
