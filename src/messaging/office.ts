@@ -51,6 +51,7 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
     streamsOpened: 0,
     streamsReset: 0,
   }
+  private lastStreamId = 0
 
   constructor(
     readonly options: ResolvedMessagingOptions,
@@ -65,6 +66,15 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
   /** Milliseconds of a request's `timeoutMs`, checked. */
   timeoutOf(timeoutMs: number | undefined): number {
     return timeoutMs === undefined ? this.options.requestTimeoutMs : timeoutCheck(timeoutMs, 'timeoutMs')
+  }
+
+  /**
+   * Number of a new stream: not used again for 2^32 streams, whoever they go to, since an association that begins anew
+   * may yet hear of those of its predecessor.
+   */
+  takeStreamId(): number {
+    this.lastStreamId = this.lastStreamId === 0xffff_ffff ? 1 : this.lastStreamId + 1
+    return this.lastStreamId
   }
 
   deadLetter(letter: DeadLetter): void {
@@ -97,20 +107,6 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
 
   clientOf(association: Association<Topic, PeerLink>): PeerLink {
     return new PeerLink(this, association)
-  }
-
-  onFrame(
-    association: Association<Topic, PeerLink>,
-    lane: Lane<Topic>,
-    kind: number,
-    flags: number,
-    topic: Topic | undefined,
-    correlation: number,
-    bytes: Uint8Array,
-    from: number,
-    to: number,
-  ): void {
-    association.client.onFrame(lane, kind, flags, topic, correlation, bytes, from, to)
   }
 
   onRoom(association: Association<Topic, PeerLink>, lane: Lane<Topic>): void {

@@ -5,12 +5,20 @@
 import { SkeinError } from '../errors.js'
 import { Deadline } from '../transport/control/deadlines.js'
 import type { Association, AssociationEnd } from '../transport/data/association.js'
-import type { Lane } from '../transport/data/lane.js'
+import type { FrameReceiver, Lane } from '../transport/data/lane.js'
 import type { UnackedFrame } from '../transport/data/outbox.js'
 import type { DataLane } from '../transport/transport.js'
-import { DATA_OVERHEAD_BYTES, DataKind, FAILURE_BYTES, FailureCode } from '../wire/data-frame.js'
+import { DATA_OVERHEAD_BYTES, DataKind, FailureCode } from '../wire/data-frame.js'
 import { DeadLetterBox } from './dead-letters.js'
-import { endError, peerText, remoteFailure, unreachableError } from './failures.js'
+import {
+  endError,
+  failureBody,
+  peerText,
+  readFailure,
+  remoteFailure,
+  textOf,
+  unreachableError,
+} from './failures.js'
 import { MESSAGING_LIMITS } from './limits.js'
 import { InboundContext } from './message-context.js'
 import type {
@@ -32,7 +40,7 @@ const { message: MESSAGE, request: REQUEST, response: RESPONSE, failure: FAILURE
 const POISON = 0xdb
 const NO_BYTES = new Uint8Array(0)
 
-export class PeerLink implements Peer {
+export class PeerLink implements Peer, FrameReceiver<Topic> {
   private readonly requests = new RequestTable()
   /** Requests of the peer that asynchronous handlers are busy with, by correlation. */
   private readonly busy = new Map<number, InboundContext>()
@@ -41,6 +49,8 @@ export class PeerLink implements Peer {
   private streamsMade: StreamTable | undefined
   private drainWaiters: (() => void)[] = []
   private letters: DeadLetterBox | undefined
+  private lastContext: InboundContext | undefined
+  private lastContextOf: Topic | undefined
   /** What handlers are told of the peer. */
   private known: Sender | undefined
 
@@ -278,14 +288,25 @@ export class PeerLink implements Peer {
     const handler = named?.handler ?? (named === undefined ? undefined : office.topics.current(named).handler)
     if (handler === undefined) return office.noHandler(this.sender, named?.name ?? '', to - from)
     const view = new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from) as BorrowedBytes
-    const context = new InboundContext(this.sender, named!.name, lane, false)
+    const context = this.contextOf(named!, lane)
     try {
       const result = handler(view, context)
-      if (result instanceof Promise) result.catch((error) => office.handlerFailed(error, context))
+      if (result !== undefined && result instanceof Promise)
+        result.catch((error) => office.handlerFailed(error, context))
     } catch (error) {
       office.handlerFailed(error, context)
     }
     if (lent && office.options.debugPoison) view.fill(POISON)
+  }
+
+  /** Of messages there is nothing to tell apart but where they came by: those of one topic share it. */
+  private contextOf(topic: Topic, lane: DataLane): InboundContext {
+    const last = this.lastContext
+    if (last !== undefined && this.lastContextOf === topic && last.lane === lane) return last
+    const context = new InboundContext(this.sender, topic.name, lane, false)
+    this.lastContext = context
+    this.lastContextOf = topic
+    return context
   }
 
   private onRequest(
@@ -494,36 +515,4 @@ function abortedError(topic: string): SkeinError {
     'ERR_SKEIN_ABORTED',
     `request ${JSON.stringify(topic)} was given up by its signal; it may have been handled`,
   )
-}
-
-function textOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
-}
-
-const encoder = new TextEncoder()
-const decoder = new TextDecoder()
-
-/** Code, then text. */
-export function failureBody(code: FailureCode, why: string): Uint8Array {
-  const bytes = new Uint8Array(FAILURE_BYTES + MESSAGING_LIMITS.errorTextBytesMax)
-  bytes[0] = code
-  const { written } = encoder.encodeInto(why, bytes.subarray(FAILURE_BYTES))
-  return bytes.subarray(0, FAILURE_BYTES + written)
-}
-
-/** What a failure's body says; an unknown code reads as `remoteError`. */
-export function readFailure(
-  bytes: Uint8Array,
-  from: number,
-  to: number,
-): { code: FailureCode; text: string } {
-  if (to - from < FAILURE_BYTES) return { code: FailureCode.remoteError, text: '' }
-  const code = bytes[from]! | (bytes[from + 1]! << 8)
-  const text = decoder.decode(
-    bytes.subarray(
-      from + FAILURE_BYTES,
-      Math.min(to, from + FAILURE_BYTES + MESSAGING_LIMITS.errorTextBytesMax),
-    ),
-  )
-  return { code: FailureCode[code] === undefined || code === 0 ? FailureCode.remoteError : code, text }
 }

@@ -9,7 +9,7 @@ import type { LaneEnd } from '../lane-socket.js'
 import { DATA_LIMITS } from '../limits.js'
 import type { DataLane, PeerHello, Transport, TransportEvent } from '../transport.js'
 import { Association, type AssociationEnd } from './association.js'
-import { Lane, type LaneFault, type LaneOwner } from './lane.js'
+import { type FrameReceiver, Lane, type LaneFault, type LaneOwner } from './lane.js'
 import type { UnackedFrame } from './outbox.js'
 import { SegmentPool } from './segments.js'
 
@@ -33,20 +33,9 @@ export interface DataPlanePorts {
 }
 
 /** The layer above. `T` is what a topic stands for there, `C` its state of an association. */
-export interface DataPlaneSink<T, C> {
+export interface DataPlaneSink<T, C extends FrameReceiver<T>> {
   topicOf(name: string): T
   clientOf(association: Association<T, C>): C
-  onFrame(
-    association: Association<T, C>,
-    lane: Lane<T>,
-    kind: number,
-    flags: number,
-    topic: T | undefined,
-    correlation: number,
-    bytes: Uint8Array,
-    from: number,
-    to: number,
-  ): void
   /** A lane may have room again. */
   onRoom(association: Association<T, C>, lane: Lane<T>): void
   /** What was half received on a lane will not be completed. */
@@ -71,7 +60,7 @@ export interface DataPlaneSink<T, C> {
 /** What this layer needs of a transport; a cluster shares the wishes with its membership. */
 export type LaneDialler = Pick<Transport, 'connect' | 'disconnect' | 'openLane'>
 
-export class DataPlane<T, C> {
+export class DataPlane<T, C extends FrameReceiver<T>> {
   readonly counters = { lanesClosedIdle: 0, laneFaults: 0, lanesReopened: 0, associationsEnded: 0 }
   private readonly byUid = new Map<Uid, Association<T, C>>()
   private readonly byAddress = new Map<string, Association<T, C>>()
@@ -124,7 +113,8 @@ export class DataPlane<T, C> {
   ensure(uid: Uid, address: Address, nodeId: string): Association<T, C> {
     const known = this.byUid.get(uid)
     if (known !== undefined) return known
-    const association = this.create(uid, address)
+    const waiting = this.byAddress.get(formatAddress(address))
+    const association = this.named(waiting, uid) ?? this.create(uid, address)
     association.nodeId = nodeId
     return association
   }
@@ -139,7 +129,7 @@ export class DataPlane<T, C> {
   lane(association: Association<T, C>, name: DataLane): Lane<T> {
     const known = association.laneOf(name)
     if (known !== undefined) return known
-    const lane = new Lane(name, this.ownerOf(association), this.pool, this.nextEpoch++)
+    const lane = new Lane(name, this.ownerOf(association), association.client, this.pool, this.nextEpoch++)
     if (name === 'ordinary') association.ordinary = lane
     else association.large = lane
     return lane
@@ -147,7 +137,10 @@ export class DataPlane<T, C> {
 
   /** Something was appended to the lane's outbox: it leaves with this turn, or as soon as there is a socket. */
   queued(association: Association<T, C>, lane: Lane<T>): void {
-    if (lane.socket === undefined) return this.want(association, lane)
+    if (lane.socket === undefined) {
+      this.nowMs()
+      return this.want(association, lane)
+    }
     if (lane.outbox.unsentBytes >= DATA_LIMITS.flushBytes && !lane.isBlocked) lane.flush()
     else this.markDirty(lane)
   }
@@ -162,12 +155,13 @@ export class DataPlane<T, C> {
     if (this.byUid.get(association.uid) === association) this.byUid.delete(association.uid)
     const name = formatAddress(association.address)
     if (this.byAddress.get(name) === association) this.byAddress.delete(name)
+    // Before anybody hears of it, and may want the same address again.
+    if (association.wanted) this.transport.disconnect(association.address)
+    association.wanted = false
     for (const lane of association.lanes()) {
       this.dropSocket(lane)
       this.abandon(association, lane, reason)
     }
-    if (association.wanted) this.transport.disconnect(association.address)
-    association.wanted = false
     this.sink.onEnded(association, reason)
     this.settle()
   }
@@ -194,6 +188,7 @@ export class DataPlane<T, C> {
   onDeadline(): void {
     this.armedMs = undefined
     const nowMs = this.ports.nowMs()
+    this.turnMs = nowMs
     for (let left = this.deadlines.size; left > 0; left -= 1) {
       const due = this.deadlines.popDue(nowMs)
       if (due === undefined) break
@@ -228,7 +223,7 @@ export class DataPlane<T, C> {
 
   private settle(): void {
     if (this.onDrained === undefined) return
-    for (const association of this.byUid.values()) if (association.hasWork && association.hasSocket) return
+    for (const association of this.byUid.values()) if (association.hasUnacked && association.hasSocket) return
     this.stop()
   }
 
@@ -266,7 +261,7 @@ export class DataPlane<T, C> {
     const there = this.byAddress.get(name)
     // Another incarnation lives there now; its predecessor will not come back.
     if (there !== undefined && there.uid !== '' && there.uid < peer.uid) this.end(there, 'peerReset')
-    const association = this.byUid.get(peer.uid) ?? this.named(there, peer)
+    const association = this.byUid.get(peer.uid) ?? this.named(there, peer.uid)
     if (association === undefined) return
     association.linked = true
     association.gatedUntilMs = undefined
@@ -275,11 +270,11 @@ export class DataPlane<T, C> {
     this.openNext(association)
   }
 
-  /** An association made for an address, now that somebody has answered there. */
-  private named(waiting: Association<T, C> | undefined, peer: PeerHello): Association<T, C> | undefined {
+  /** An association made for an address, now that it is known who lives there. */
+  private named(waiting: Association<T, C> | undefined, uid: Uid): Association<T, C> | undefined {
     if (waiting === undefined || waiting.uid !== '') return undefined
-    waiting.uid = peer.uid
-    this.byUid.set(peer.uid, waiting)
+    waiting.uid = uid
+    this.byUid.set(uid, waiting)
     return waiting
   }
 
@@ -353,7 +348,7 @@ export class DataPlane<T, C> {
 
   private openNext(association: Association<T, C>): void {
     for (const lane of association.lanes()) {
-      if (lane.socket === undefined && lane.outbox.unackedBytes > 0) this.want(association, lane)
+      if (lane.socket === undefined && lane.isNeeded) this.want(association, lane)
     }
   }
 
@@ -382,10 +377,7 @@ export class DataPlane<T, C> {
     const { sink } = this
     const owner: LaneOwner<T> = {
       topicOf: (name) => sink.topicOf(name),
-      onFrame: (lane, kind, flags, topic, correlation, bytes, from, to) => {
-        if (!this.inBatch) this.beginBatch()
-        sink.onFrame(association, lane, kind, flags, topic, correlation, bytes, from, to)
-      },
+      onBatchBegin: () => this.beginBatch(),
       onBatch: (lane) => this.endBatch(lane),
       onWork: (lane) => this.markDirty(lane),
       onOwesAck: (lane) => this.owe(lane),
@@ -393,8 +385,9 @@ export class DataPlane<T, C> {
         sink.onRoom(association, lane)
         if (this.onDrained !== undefined) this.settle()
       },
-      onAcknowledged: () => {
+      onAcknowledged: (lane) => {
         association.failures = 0
+        lane.usedAtMs = this.nowMs()
       },
       onPeerReset: (lane) => sink.onPeerReset(association, lane),
       onForgotten: (lane) => this.onForgotten(association, lane),
@@ -421,7 +414,7 @@ export class DataPlane<T, C> {
       if (how === 'badPosition') this.abandon(association, lane, 'peerReset')
     }
     if (this.closing) return this.settle()
-    if (lane.outbox.unackedBytes > 0) this.planReopen(association)
+    if (lane.isNeeded) this.planReopen(association)
   }
 
   private abandon(association: Association<T, C>, lane: Lane<T>, reason: AssociationEnd): void {
@@ -459,13 +452,19 @@ export class DataPlane<T, C> {
     if (this.inBatch) lane.usedAtMs = this.turnMs
     this.flushDirty()
     this.inBatch = false
+    // What was queued because of the room that came of it.
+    if (this.dirty.length > 0) this.postFlush()
   }
 
   private markDirty(lane: Lane<T>): void {
     if (lane.isDirty) return
     lane.isDirty = true
     this.dirty.push(lane)
-    if (this.inBatch || this.flushPosted) return
+    if (!this.inBatch) this.postFlush()
+  }
+
+  private postFlush(): void {
+    if (this.flushPosted) return
     this.turnMs = this.ports.nowMs()
     this.flushPosted = true
     this.ports.defer(() => {
@@ -517,7 +516,7 @@ export class DataPlane<T, C> {
     let owner: Association<T, C> | undefined
     for (const association of this.byUid.values()) {
       for (const lane of association.lanes()) {
-        const idle = lane.socket !== undefined && lane.outbox.unackedBytes === 0 && !lane.owesAck
+        const idle = lane.socket !== undefined && !lane.isNeeded && !lane.owesAck
         if (!idle || (oldest !== undefined && lane.usedAtMs >= oldest.usedAtMs)) continue
         oldest = lane
         owner = association
@@ -528,7 +527,7 @@ export class DataPlane<T, C> {
 
   /** What the peer sends meanwhile it keeps, and opens the lane again for it. */
   private closeIfIdle(association: Association<T, C>, lane: Lane<T>): void {
-    if (lane.outbox.unackedBytes > 0 || lane.owesAck) return
+    if (lane.isNeeded || lane.owesAck) return
     this.counters.lanesClosedIdle += 1
     this.dropSocket(lane)
     if (association.hasSocket || association.hasWork || !association.wanted) return

@@ -14,7 +14,6 @@ import {
   encodeResume,
   FLAGS_AT,
   KIND_AT,
-  LANE_AT,
   Lane as LaneNumber,
   SEQUENCE_AT,
   TOPIC_AT,
@@ -37,10 +36,8 @@ export type LaneFault =
   | 'badPosition'
   | 'badTopic'
 
-/** What a lane tells whoever owns it. Frames are those of the layer above: everything but resume, ack and topic. */
-export interface LaneOwner<T> {
-  /** What a topic's name stands for above; kept and handed back with every frame of that topic. */
-  topicOf(name: string): T
+/** Where frames go that are not the lane's own: everything but resume, ack and topic. */
+export interface FrameReceiver<T> {
   onFrame(
     lane: Lane<T>,
     kind: number,
@@ -51,6 +48,14 @@ export interface LaneOwner<T> {
     from: number,
     to: number,
   ): void
+}
+
+/** What a lane tells whoever owns it. */
+export interface LaneOwner<T> {
+  /** What a topic's name stands for above; kept and handed back with every frame of that topic. */
+  topicOf(name: string): T
+  /** Frames are about to be handed on. */
+  onBatchBegin(): void
   /** A readable batch has been handled. */
   onBatch(lane: Lane<T>): void
   /** Something is to be written soon: an ack, or more of the stream. */
@@ -84,14 +89,18 @@ export class Lane<T> implements LaneSocketHandler {
   private inEpoch = 0
   private received = 0
   private receivedFrames = 0
+  /** Sequence of the next frame. */
+  private expected = 1
   private told = 0
   private topicsIn: T[] = []
   private readonly topicsOut = new Map<string, number>()
-  private lastTopic = ''
+  private lastTopic: string | undefined
   private lastTopicNumber = 0
 
   private viewedBuffer: ArrayBufferLike | undefined
   private view: DataView | undefined
+  /** How many things above need the peer to be there, though nothing may be queued. */
+  held = 0
   /** Of the last traffic either way, by the owner's clock. */
   usedAtMs = 0
   /** On the owner's list of lanes to flush, and to acknowledge. */
@@ -103,6 +112,7 @@ export class Lane<T> implements LaneSocketHandler {
   constructor(
     readonly name: DataLane,
     private readonly owner: LaneOwner<T>,
+    private readonly receiver: FrameReceiver<T>,
     pool: SegmentPool,
     epoch: number,
   ) {
@@ -113,6 +123,11 @@ export class Lane<T> implements LaneSocketHandler {
   /** The kernel takes no more for now, or the window is full. */
   get isBlocked(): boolean {
     return this.blocked
+  }
+
+  /** Something is to be sent or acknowledged, or is held open above. */
+  get isNeeded(): boolean {
+    return this.held > 0 || this.outbox.unackedBytes > 0
   }
 
   get owesAck(): boolean {
@@ -213,20 +228,20 @@ export class Lane<T> implements LaneSocketHandler {
   abandon(epoch: number, each: Parameters<Outbox['abandon']>[1]): void {
     this.outbox.abandon(epoch, each)
     this.topicsOut.clear()
-    this.lastTopic = ''
+    this.lastTopic = undefined
     this.lastTopicNumber = 0
   }
 
   onData(bytes: Uint8Array, from: number, to: number): number {
     const { socket } = this
+    this.owner.onBatchBegin()
     const taken = this.takeFrames(bytes, from, to)
-    if (typeof taken === 'string') {
-      if (this.socket === socket) this.end(taken)
-      return to - from
+    if (this.socket === socket) {
+      if (typeof taken === 'string') this.end(taken)
+      else this.noteReceived()
     }
-    if (this.socket === socket) this.noteReceived()
     this.owner.onBatch(this)
-    return taken
+    return typeof taken === 'string' ? to - from : taken
   }
 
   onWritable(): void {
@@ -253,7 +268,7 @@ export class Lane<T> implements LaneSocketHandler {
 
   /** Whole frames of `bytes[from..to)`: how many bytes they had, or what is wrong with one. */
   private takeFrames(bytes: Uint8Array, from: number, to: number): number | LaneFault {
-    const { socket } = this
+    const { socket, receiver } = this
     const offset = bytes.byteOffset
     const view = this.viewOf(bytes.buffer)
     let at = from
@@ -263,36 +278,54 @@ export class Lane<T> implements LaneSocketHandler {
       if (length < DATA_HEADER_BYTES) return 'frameTooShort'
       const end = at + DATA_LENGTH_BYTES + length
       if (end > to) break
-      const kind = bytes[at + KIND_AT]!
-      if (bytes[at + LANE_AT] !== this.number) return 'unexpectedFrame'
-      if (kind <= ACK) {
-        const fault = this.takeAside(kind, view, offset + at + BODY_AT, offset + end)
-        if (fault !== undefined) return fault
-      } else {
-        if (!this.greeted) return 'unexpectedFrame'
-        if (this.isMuted) {
-          at = end
-          continue
-        }
-        if (view.getUint32(offset + at + SEQUENCE_AT, true) !== (this.receivedFrames + 1) >>> 0)
-          return 'sequenceGap'
-        this.receivedFrames += 1
-        this.received += end - at
+      const head = view.getUint32(offset + at + KIND_AT, true)
+      if (((head >>> 16) & 0xff) !== this.number) return 'unexpectedFrame'
+      const kind = head & 0xff
+      if (this.isMuted && kind > ACK) {
+        at = end
+        continue
+      }
+      if (kind > TOPIC) {
+        if (view.getUint32(offset + at + SEQUENCE_AT, true) !== this.expected || !this.greeted)
+          return this.greeted ? 'sequenceGap' : 'unexpectedFrame'
         const topicNumber = view.getUint32(offset + at + TOPIC_AT, true)
-        if (kind === TOPIC) {
-          if (!this.learnTopic(topicNumber, bytes, at + BODY_AT, end)) return 'badTopic'
-        } else {
-          const topic = topicNumber === 0 ? undefined : this.topicsIn[topicNumber - 1]
-          if (topicNumber !== 0 && topic === undefined) return 'badTopic'
-          const correlation = view.getUint32(offset + at + CORRELATION_AT, true)
-          this.owner.onFrame(this, kind, bytes[at + FLAGS_AT]!, topic, correlation, bytes, at + BODY_AT, end)
-        }
+        const topic = topicNumber === 0 ? undefined : this.topicsIn[topicNumber - 1]
+        if (topicNumber !== 0 && topic === undefined) return 'badTopic'
+        this.count(end - at)
+        const correlation = view.getUint32(offset + at + CORRELATION_AT, true)
+        receiver.onFrame(this, kind, (head >>> 8) & 0xff, topic, correlation, bytes, at + BODY_AT, end)
+        // A handler may have closed this lane: the rest is not ours any more.
+        if (this.socket !== socket) return to - from
+      } else {
+        const fault = this.takeOwn(kind, view, bytes, at, end)
+        if (fault !== undefined) return fault
       }
       at = end
-      // A handler may have closed this lane: the rest is not ours any more.
-      if (this.socket !== socket) return to - from
     }
     return at - from
+  }
+
+  private count(bytes: number): void {
+    this.receivedFrames += 1
+    this.received += bytes
+    this.expected = (this.expected + 1) >>> 0
+  }
+
+  /** Frames that are the lane's own. */
+  private takeOwn(
+    kind: number,
+    view: DataView,
+    bytes: Uint8Array,
+    at: number,
+    end: number,
+  ): LaneFault | undefined {
+    const offset = bytes.byteOffset
+    if (kind <= ACK) return this.takeAside(kind, view, offset + at + BODY_AT, offset + end)
+    if (!this.greeted) return 'unexpectedFrame'
+    if (view.getUint32(offset + at + SEQUENCE_AT, true) !== this.expected) return 'sequenceGap'
+    this.count(end - at)
+    const number = view.getUint32(offset + at + TOPIC_AT, true)
+    return this.learnTopic(number, bytes, at + BODY_AT, end) ? undefined : 'badTopic'
   }
 
   private takeAside(kind: number, view: DataView, at: number, end: number): LaneFault | undefined {
@@ -314,12 +347,14 @@ export class Lane<T> implements LaneSocketHandler {
     const resume = decodeResume(view, at, end)
     if (resume === undefined) return 'frameTooShort'
     if (resume.epoch === 0) return 'badPosition'
-    if (resume.epoch !== this.inEpoch) this.beginPeerEpoch(resume.epoch)
-    const { outbox } = this
+    const { outbox, inEpoch } = this
+    const isAnew = inEpoch !== 0 && resume.epoch !== inEpoch
+    if (resume.epoch !== inEpoch) this.beginPeerEpoch(resume.epoch)
     if (resume.seenEpoch === outbox.epoch) {
       // With a fresh stream that is already under way there is nothing to go back to.
       if (!this.streamAllowed && !outbox.restart(resume.received, resume.frames)) return 'badPosition'
-    } else if (outbox.hasAcknowledged) {
+    } else if (outbox.hasAcknowledged || (isAnew && !outbox.isFresh)) {
+      // It took a part of what we have sent, or may have: to send that again could be twice.
       this.owner.onForgotten(this)
       return undefined
     }
@@ -334,6 +369,7 @@ export class Lane<T> implements LaneSocketHandler {
     this.inEpoch = epoch
     this.received = 0
     this.receivedFrames = 0
+    this.expected = 1
     this.told = 0
     this.topicsIn = []
     if (known) this.owner.onPeerReset(this)
