@@ -70,7 +70,7 @@ function groupRows(rows) {
 
 function renderRow(row, columns) {
   const primary = PRIMARY[row.kind].field
-  const name = `  ${row.peer} ${row.mode === row.peer || row.mode === 'epoll' ? '' : row.mode}`
+  const name = `  ${row.peer} ${row.mode}`
   const cells = columns.map((column) => {
     if (column === 'spread')
       return pad(

@@ -1,5 +1,5 @@
 // What is measured beside what. A peer is one file:
-//   modes                                          ways of using it; each kind of run keeps the best
+//   modes                                          ways of using it, one empty name if there is one; the best is kept
 //   serve({mode, onMessage, onRequest}) -> {address, children?, close}
 //   connect(address, {mode}) -> {request(bytes): Promise, send(bytes): room left?, drain(): Promise, close()}
 //   missing?() -> why it cannot run here           modesOf?(kind) where not all modes can do all kinds
@@ -13,7 +13,7 @@ export const NPM_PEERS = ['ws', 'uws', 'zeromq', 'grpc', 'nats']
 
 export const IDLE_PEERS = ['raw', 'net', 'ws', 'skein']
 
-const RAW = { name: 'raw', modes: ['epoll'] }
+const RAW = { name: 'raw', modes: [''] }
 
 export async function loadPeer(name) {
   return name === 'raw' ? RAW : await import(`./${name}.mjs`)

@@ -4,7 +4,7 @@ import { createServer } from 'node:net'
 import { connect as natsConnect } from 'nats'
 
 export const name = 'nats'
-export const modes = ['core']
+export const modes = ['']
 
 const UNFLUSHED_BYTES_MAX = 1024 * 1024
 const START_TIMEOUT_MS = 10_000

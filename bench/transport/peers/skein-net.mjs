@@ -1,4 +1,5 @@
 // skein's public API on node:net, for machines without a binary.
-export { connect, missing, serve } from './skein.mjs'
+import { peerOn } from './skein.mjs'
+
 export const name = 'skein-net'
-export const modes = ['net']
+export const { modes, missing, serve, connect } = peerOn('net')

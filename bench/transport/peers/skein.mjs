@@ -3,34 +3,36 @@ import * as skein from '../../../dist/index.js'
 
 const { createTransport } = skein
 
-export const name = 'skein'
-export const modes = ['native']
-
 const ECHO = 'echo'
 const SINK = 'sink'
+/** The connections of an idle run must stay what they are until they have been counted. */
+const LANE_IDLE_MS = 600_000
 
-export function missing() {
-  return typeof createTransport === 'function' ? undefined : 'this build has no createTransport'
-}
+export const name = 'skein'
+export const { modes, missing, serve, connect } = peerOn('native')
 
-export async function serve({ mode, onMessage, onRequest }) {
-  const transport = await createTransport({ listen: '127.0.0.1:0', transport: mode })
-  transport.handle(ECHO, onRequest)
-  transport.handle(SINK, onMessage)
-  return { address: addressOf(transport), close: () => transport.close() }
-}
-
-export async function connect(address, { mode }) {
-  const transport = await createTransport({ listen: '127.0.0.1:0', transport: mode })
-  const peer = transport.peer(address)
+/** The peer on one of skein's transports. */
+export function peerOn(transport) {
+  const start = () =>
+    createTransport({ listen: '127.0.0.1:0', transport, messaging: { laneIdleMs: LANE_IDLE_MS } })
   return {
-    request: (bytes) => peer.request(ECHO, bytes),
-    send: (bytes) => peer.send(SINK, bytes),
-    drain: () => peer.drain(),
-    close: () => transport.close(),
+    modes: [''],
+    missing: () => (typeof createTransport === 'function' ? undefined : 'this build has no createTransport'),
+    async serve({ onMessage, onRequest }) {
+      const node = await start()
+      node.handle(ECHO, onRequest)
+      node.handle(SINK, onMessage)
+      return { address: `${node.address.host}:${node.address.port}`, close: () => node.close() }
+    },
+    async connect(address) {
+      const node = await start()
+      const peer = node.peer(address)
+      return {
+        request: (bytes) => peer.request(ECHO, bytes),
+        send: (bytes) => peer.send(SINK, bytes),
+        drain: () => peer.drain(),
+        close: () => node.close(),
+      }
+    },
   }
-}
-
-function addressOf({ address }) {
-  return typeof address === 'string' ? address : `${address.host}:${address.port}`
 }

@@ -3,7 +3,7 @@ import { Dealer } from 'zeromq'
 import { Slots } from './net.mjs'
 
 export const name = 'zeromq'
-export const modes = ['dealer']
+export const modes = ['']
 
 const QUEUE_HIGH = 1000
 

@@ -17,7 +17,7 @@ export function buildRaw() {
 export function buildProbe() {
   const codecs = ['crc32c.cc', 'frame.cc', 'hello.cc'].map((file) => join(nativeCoreDir, file))
   const sources = [...sourcesIn(join(dirname(rawDir), 'probe')), ...codecs]
-  return build('probe', sources, [`-I${nativeCoreDir}`])
+  return build('probe', sources, [`-iquote${nativeCoreDir}`])
 }
 
 function sourcesIn(dir) {
