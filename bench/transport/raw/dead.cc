@@ -1,4 +1,5 @@
-// Addresses at which nobody answers, each on a port of its own: some refuse, some never complete a connection.
+// Addresses at which nobody answers, each on a port of its own: some refuse, some never complete a
+// connection, and some complete it in the kernel and say nothing, as a stopped process does.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -35,8 +36,8 @@ void PrintPorts(const char* name, const std::vector<Bound>& sockets) {
 
 }  // namespace
 
-int RunDead(uint32_t refusing, uint32_t blackholed) {
-  std::vector<Bound> refuse, hold, fillers;
+int RunDead(uint32_t refusing, uint32_t blackholed, uint32_t silent) {
+  std::vector<Bound> refuse, hold, fillers, stopped;
   for (uint32_t i = 0; i < refusing; ++i) refuse.push_back(Bind());
   for (uint32_t i = 0; i < blackholed; ++i) {
     const Bound listener = Bind();
@@ -51,10 +52,17 @@ int RunDead(uint32_t refusing, uint32_t blackholed) {
     hold.push_back(listener);
     fillers.push_back(filler);
   }
+  for (uint32_t i = 0; i < silent; ++i) {
+    const Bound listener = Bind();
+    if (listen(listener.fd, 4096) != 0) Fail("listen");
+    stopped.push_back(listener);
+  }
   printf("{");
   PrintPorts("refusing", refuse);
   printf(",");
   PrintPorts("blackholed", hold);
+  printf(",");
+  PrintPorts("silent", stopped);
   printf(",");
   PrintPorts("fillers", fillers);
   printf("}\n");

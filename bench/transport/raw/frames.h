@@ -93,6 +93,6 @@ int RunServer(bool counting);
 int RunClient(const std::string& address, const std::string& kind, size_t bytes, uint32_t window, double warm_seconds,
               double seconds);
 int RunIdle(const std::string& address, uint32_t connections);
-int RunDead(uint32_t refusing, uint32_t blackholed);
+int RunDead(uint32_t refusing, uint32_t blackholed, uint32_t silent);
 
 }  // namespace bench

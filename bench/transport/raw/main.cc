@@ -1,5 +1,5 @@
 // raw server [counting] | raw client ADDRESS rtt|window|oneway BYTES WINDOW WARM_SECONDS SECONDS
-// raw idle ADDRESS CONNECTIONS | raw dead REFUSING BLACKHOLED
+// raw idle ADDRESS CONNECTIONS | raw dead REFUSING BLACKHOLED SILENT
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -14,9 +14,10 @@ int main(int count, char** arguments) {
                             static_cast<uint32_t>(atoi(words[4].c_str())), atof(words[5].c_str()),
                             atof(words[6].c_str()));
   }
-  if (words.size() == 3 && words[0] == "dead") {
+  if (words.size() == 4 && words[0] == "dead") {
     return bench::RunDead(static_cast<uint32_t>(atoi(words[1].c_str())),
-                          static_cast<uint32_t>(atoi(words[2].c_str())));
+                          static_cast<uint32_t>(atoi(words[2].c_str())),
+                          static_cast<uint32_t>(atoi(words[3].c_str())));
   }
   fprintf(stderr, "raw: server, client, idle or dead, with their arguments\n");
   return 2;
