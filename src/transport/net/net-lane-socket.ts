@@ -160,7 +160,8 @@ export class NetLaneSocket implements LaneSocket {
   private onEnding(how: LaneEnd): void {
     if (this.over || this.ending !== undefined) return
     this.ending = how
-    if (this.begun) this.tellEnd()
+    // What was left comes first.
+    if (this.begun && !this.offerPosted) this.tellEnd()
   }
 
   private tellEnd(): void {
