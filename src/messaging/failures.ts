@@ -3,7 +3,8 @@
 import { formatAddress } from '../core/address.js'
 import { SkeinError } from '../errors.js'
 import type { AssociationEnd } from '../transport/data/association.js'
-import { FailureCode } from '../wire/data-frame.js'
+import { FAILURE_BYTES, FailureCode } from '../wire/data-frame.js'
+import { MESSAGING_LIMITS } from './limits.js'
 import type { Sender } from './messaging.js'
 
 export function peerText(peer: Sender): string {
@@ -55,4 +56,41 @@ export function remoteFailure(peer: Sender, topic: string, code: number, text: s
   return new SkeinError('ERR_SKEIN_REMOTE_ERROR', `${JSON.stringify(topic)} ${said} on ${who}: ${text}`, {
     retryable,
   })
+}
+
+/** What was thrown, as a text; anything may be thrown, also what has none. */
+export function textOf(error: unknown): string {
+  try {
+    return String(error instanceof Error ? error.message : error)
+  } catch {
+    return 'a thrown value without a text'
+  }
+}
+
+const encoder = new TextEncoder()
+const decoder = new TextDecoder()
+
+/** Code, then text. */
+export function failureBody(code: FailureCode, why: string): Uint8Array {
+  const bytes = new Uint8Array(FAILURE_BYTES + MESSAGING_LIMITS.errorTextBytesMax)
+  bytes[0] = code
+  const { written } = encoder.encodeInto(why, bytes.subarray(FAILURE_BYTES))
+  return bytes.subarray(0, FAILURE_BYTES + written)
+}
+
+/** What a failure's body says; an unknown code reads as `remoteError`. */
+export function readFailure(
+  bytes: Uint8Array,
+  from: number,
+  to: number,
+): { code: FailureCode; text: string } {
+  if (to - from < FAILURE_BYTES) return { code: FailureCode.remoteError, text: '' }
+  const code = bytes[from]! | (bytes[from + 1]! << 8)
+  const text = decoder.decode(
+    bytes.subarray(
+      from + FAILURE_BYTES,
+      Math.min(to, from + FAILURE_BYTES + MESSAGING_LIMITS.errorTextBytesMax),
+    ),
+  )
+  return { code: FailureCode[code] === undefined || code === 0 ? FailureCode.remoteError : code, text }
 }

@@ -32,6 +32,9 @@ export type MessagingEvent =
       readonly reason: LaneFault
     }
 
+/** Odd, and near 2^16 times the golden ratio: origins come close to an earlier one as late as can be. */
+const REQUEST_ORIGIN_STEP = 40_503
+
 export class Office implements DataPlaneSink<Topic, PeerLink> {
   readonly plane: DataPlane<Topic, PeerLink>
   readonly topics = new TopicTable()
@@ -52,6 +55,7 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
     streamsReset: 0,
   }
   private lastStreamId = 0
+  private lastRequestOrigin = 0
 
   constructor(
     readonly options: ResolvedMessagingOptions,
@@ -75,6 +79,12 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
   takeStreamId(): number {
     this.lastStreamId = this.lastStreamId === 0xffff_ffff ? 1 : this.lastStreamId + 1
     return this.lastStreamId
+  }
+
+  /** For the requests to one association, far from those of the one before; see `RequestTable`. */
+  takeRequestOrigin(): number {
+    this.lastRequestOrigin = (this.lastRequestOrigin + REQUEST_ORIGIN_STEP) >>> 0
+    return this.lastRequestOrigin
   }
 
   deadLetter(letter: DeadLetter): void {

@@ -41,7 +41,7 @@ const POISON = 0xdb
 const NO_BYTES = new Uint8Array(0)
 
 export class PeerLink implements Peer, FrameReceiver<Topic> {
-  private readonly requests = new RequestTable()
+  private readonly requests: RequestTable
   /** Requests of the peer that asynchronous handlers are busy with, by correlation. */
   private readonly busy = new Map<number, InboundContext>()
   private readonly sweep = new Deadline(() => this.sweepRequests())
@@ -57,7 +57,9 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   constructor(
     readonly office: Office,
     readonly association: Association<Topic, PeerLink>,
-  ) {}
+  ) {
+    this.requests = new RequestTable(office.takeRequestOrigin())
+  }
 
   get sender(): Sender {
     const { uid, nodeId, address } = this.association
@@ -87,6 +89,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   // ---- out
 
   send(topic: string, bytes: Uint8Array, options?: SendOptions): boolean {
+    this.refuseIfClosing('send')
     this.post(MESSAGE, topic, 0, bytes, options?.lane)
     this.office.counters.messagesOut += 1
     return !this.writableNeedDrain
@@ -97,7 +100,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   }
 
   stream(topic: string, source?: AsyncIterable<Uint8Array>, options?: StreamOptions): MessageStream {
-    this.refuseIfEnded('stream')
+    this.refuseIfClosing('stream')
     checkTopic(topic)
     return this.streams.open(topic, source, options)
   }
@@ -233,8 +236,14 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     if (ended !== undefined) throw endError(this.sender, ended, what)
   }
 
+  /** Of what begins here; what was begun before `close` may still be answered. */
+  private refuseIfClosing(what: string): void {
+    this.refuseIfEnded(what)
+    if (this.office.plane.isClosing) throw endError(this.sender, 'closed', what)
+  }
+
   private refuseIfUnreachable(): void {
-    this.refuseIfEnded('request')
+    this.refuseIfClosing('request')
     const { association } = this
     if (association.linked || association.gatedUntilMs === undefined || association.hasSocket) return
     const leftMs = Math.max(0, Math.round(association.gatedUntilMs - this.office.plane.nowMs()))
@@ -368,11 +377,12 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     }
   }
 
-  /** Small, and always sent: nobody waits in vain because an outbox is full. */
+  /** Small, and sent though an outbox is full, so that nobody waits in vain; not to a peer that asks on and takes no answer. */
   private fail(correlation: number, code: FailureCode, why: string): void {
     if (this.association.ended !== undefined) return
     this.office.counters.requestsFailedIn += 1
     const lane = this.lane('ordinary')
+    if (lane.outbox.unackedFrames >= 2 * this.office.options.outboxMessagesMax) return
     const body = failureBody(code, why)
     lane.outbox.append(FAILURE, 0, 0, correlation, body, 0, body.length)
     this.queued(lane)
@@ -486,6 +496,8 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     }
     this.rejectAll((what) => endError(this.sender, reason, what))
     this.closeLetters()
+    // Those of which nothing had left go with the new stream.
+    if (this.association.ended === undefined && lane.name === 'large') this.transfersMade?.pump()
   }
 
   onEnded(reason: AssociationEnd): void {

@@ -24,6 +24,9 @@ export class RequestTable {
   private readonly free: number[] = []
   size = 0
 
+  /** `origin`: where the count of uses begins, so that a table is not answered what another one asked of the same peer. */
+  constructor(private readonly origin = 0) {}
+
   /** The correlation of a new request; undefined when `requestsInFlightMax` wait. */
   add(request: PendingRequest): number | undefined {
     let slot = this.free.pop()
@@ -31,7 +34,7 @@ export class RequestTable {
       if (this.slots.length >= MESSAGING_LIMITS.requestsInFlightMax) return undefined
       slot = this.slots.length
       this.slots.push(undefined)
-      this.uses.push(0)
+      this.uses.push(this.origin & USES_MASK)
     }
     this.slots[slot] = request
     this.size += 1
