@@ -56,12 +56,23 @@ export class Association<T, C> {
     return lanes
   }
 
+  /** When anything last went in or out, by the owner's clock; -Infinity: never. */
+  get usedAtMs(): number {
+    const never = Number.NEGATIVE_INFINITY
+    return Math.max(this.ordinary?.usedAtMs ?? never, this.large?.usedAtMs ?? never)
+  }
+
   get hasSocket(): boolean {
     return this.ordinary?.socket !== undefined || this.large?.socket !== undefined
   }
 
   /** Something is queued or not yet acknowledged. */
-  get hasWork(): boolean {
+  get hasUnacked(): boolean {
     return (this.ordinary?.outbox.unackedBytes ?? 0) > 0 || (this.large?.outbox.unackedBytes ?? 0) > 0
+  }
+
+  /** The peer has to be there, for that or for what the layer above holds open. */
+  get hasWork(): boolean {
+    return this.ordinary?.isNeeded === true || this.large?.isNeeded === true
   }
 }

@@ -4,6 +4,7 @@
  * the transport and the layer above. Time, randomness and turns of the loop are handed in.
  */
 import { type Address, formatAddress, type Uid } from '../../core/address.js'
+import { SkeinError } from '../../errors.js'
 import { Deadline, DeadlineHeap } from '../control/deadlines.js'
 import type { LaneEnd } from '../lane-socket.js'
 import { DATA_LIMITS } from '../limits.js'
@@ -12,6 +13,8 @@ import { Association, type AssociationEnd } from './association.js'
 import { type FrameReceiver, Lane, type LaneFault, type LaneOwner } from './lane.js'
 import type { UnackedFrame } from './outbox.js'
 import { SegmentPool } from './segments.js'
+
+const DIAL_MAX = 0xffff_ffff
 
 export interface DataPlaneOptions {
   /** How long something waits for a peer that cannot be reached. */
@@ -61,7 +64,13 @@ export interface DataPlaneSink<T, C extends FrameReceiver<T>> {
 export type LaneDialler = Pick<Transport, 'connect' | 'disconnect' | 'openLane'>
 
 export class DataPlane<T, C extends FrameReceiver<T>> {
-  readonly counters = { lanesClosedIdle: 0, laneFaults: 0, lanesReopened: 0, associationsEnded: 0 }
+  readonly counters = {
+    lanesClosedIdle: 0,
+    laneFaults: 0,
+    lanesReopened: 0,
+    lanesRefused: 0,
+    associationsEnded: 0,
+  }
   private readonly byUid = new Map<Uid, Association<T, C>>()
   private readonly byAddress = new Map<string, Association<T, C>>()
   /** Control links that stand, also those to peers without an association yet. */
@@ -77,6 +86,8 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   private readonly ackDeadline = new Deadline(() => this.sendAcks())
   private readonly idleDeadline = new Deadline(() => this.closeIdle())
   private openLanes = 0
+  private remembered = 0
+  private dialsMade = 0
   private nextEpoch = 1
   private armedMs: number | undefined
   private turnMs = 0
@@ -109,20 +120,28 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     return this.byAddress.get(address)
   }
 
-  /** The association with an incarnation known by uid and address. */
+  /** Nothing new is begun. */
+  get isClosing(): boolean {
+    return this.closing
+  }
+
+  /** The association with an incarnation known by uid and address. Throws when too many peers are busy. */
   ensure(uid: Uid, address: Address, nodeId: string): Association<T, C> {
     const known = this.byUid.get(uid)
     if (known !== undefined) return known
     const waiting = this.byAddress.get(formatAddress(address))
-    const association = this.named(waiting, uid) ?? this.create(uid, address)
+    const association = this.named(waiting, uid) ?? this.createIfRoom(uid, address)
+    if (association === undefined) throw tooManyPeers()
     association.nodeId = nodeId
     return association
   }
 
-  /** The association with whoever lives at an address. */
+  /** The association with whoever lives at an address. Throws when too many peers are busy. */
   ensureAt(address: Address): Association<T, C> {
     const name = formatAddress(address)
-    return this.byAddress.get(name) ?? this.create(this.linkedAt.get(name) ?? '', address)
+    const known = this.byAddress.get(name) ?? this.createIfRoom(this.linkedAt.get(name) ?? '', address)
+    if (known === undefined) throw tooManyPeers()
+    return known
   }
 
   /** Lane of an association, made on first use. */
@@ -149,6 +168,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   end(association: Association<T, C>, reason: AssociationEnd): void {
     if (association.ended !== undefined) return
     association.ended = reason
+    this.remembered -= 1
     this.counters.associationsEnded += 1
     this.deadlines.clear(association.retry)
     this.deadlines.clear(association.lost)
@@ -227,14 +247,19 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     this.stop()
   }
 
+  private createIfRoom(uid: Uid, address: Address): Association<T, C> | undefined {
+    const hasRoom = this.remembered < DATA_LIMITS.associationsMax || this.forgetOneIdle()
+    return hasRoom ? this.create(uid, address) : undefined
+  }
+
   private create(uid: Uid, address: Address): Association<T, C> {
-    if (this.byUid.size + this.byAddress.size >= 2 * DATA_LIMITS.associationsMax) this.forgetOneIdle()
     const association = new Association<T, C>(
       uid,
       address,
       (a) => this.reopen(a),
       (a) => this.end(a, 'unreachable'),
     )
+    this.remembered += 1
     association.client = this.sink.clientOf(association)
     if (uid !== '') this.byUid.set(uid, association)
     const link = this.links.get(uid)
@@ -248,10 +273,17 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     return association
   }
 
-  private forgetOneIdle(): void {
-    for (const association of this.byUid.values()) {
-      if (!association.hasSocket && !association.hasWork) return this.end(association, 'closed')
+  /** The one idle for longest; false when all are busy. */
+  private forgetOneIdle(): boolean {
+    let oldest: Association<T, C> | undefined
+    const consider = (association: Association<T, C>) => {
+      if (association.hasSocket || association.hasWork) return
+      if (oldest === undefined || association.usedAtMs < oldest.usedAtMs) oldest = association
     }
+    this.byUid.forEach(consider)
+    this.byAddress.forEach(consider)
+    if (oldest !== undefined) this.end(oldest, 'closed')
+    return oldest !== undefined
   }
 
   private onLinkUp(peer: PeerHello): void {
@@ -274,6 +306,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   private named(waiting: Association<T, C> | undefined, uid: Uid): Association<T, C> | undefined {
     if (waiting === undefined || waiting.uid !== '') return undefined
     waiting.uid = uid
+    waiting.linked = this.links.has(uid)
     this.byUid.set(uid, waiting)
     return waiting
   }
@@ -302,7 +335,11 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     if (this.closing) return event.socket.destroy()
     const there = this.byAddress.get(formatAddress(peer.address))
     const association =
-      this.byUid.get(peer.uid) ?? this.named(there, peer) ?? this.create(peer.uid, peer.address)
+      this.byUid.get(peer.uid) ?? this.named(there, peer.uid) ?? this.createIfRoom(peer.uid, peer.address)
+    if (association === undefined) {
+      this.counters.lanesRefused += 1
+      return event.socket.destroy()
+    }
     association.nodeId = peer.nodeId
     const lane = this.lane(association, event.lane)
     if (association.opening === lane) association.opening = undefined
@@ -341,7 +378,9 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
 
   private open(association: Association<T, C>, lane: Lane<T>): void {
     association.opening = lane
-    lane.dialHighest += 1
+    this.dialsMade += 1
+    // Above those of an association with the same peer that was forgotten here, whose sockets the peer may still have.
+    lane.dialHighest = Math.min(DIAL_MAX, Math.max(lane.dialHighest + 1, this.dialsMade))
     this.startLost(association)
     this.transport.openLane(association.uid, lane.name, lane.dialHighest)
   }
@@ -385,9 +424,8 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
         sink.onRoom(association, lane)
         if (this.onDrained !== undefined) this.settle()
       },
-      onAcknowledged: (lane) => {
+      onAcknowledged: () => {
         association.failures = 0
-        lane.usedAtMs = this.nowMs()
       },
       onPeerReset: (lane) => sink.onPeerReset(association, lane),
       onForgotten: (lane) => this.onForgotten(association, lane),
@@ -548,4 +586,12 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     this.armedMs = wanted
     this.ports.arm(wanted)
   }
+}
+
+function tooManyPeers(): SkeinError {
+  return new SkeinError(
+    'ERR_SKEIN_OUTBOX_FULL',
+    `something is under way with ${DATA_LIMITS.associationsMax} peers, the most there may be; nothing was queued. Wait until some of it is done`,
+    { retryable: true },
+  )
 }

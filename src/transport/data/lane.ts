@@ -12,7 +12,6 @@ import {
   decodeResume,
   encodeAck,
   encodeResume,
-  FLAGS_AT,
   KIND_AT,
   Lane as LaneNumber,
   SEQUENCE_AT,

@@ -217,9 +217,9 @@ export class Outbox {
   /** Everything not acknowledged, oldest first; then a new epoch begins, empty. */
   abandon(epoch: number, each: (frame: UnackedFrame) => void): void {
     for (const segment of this.segments) {
-      for (let at = Math.max(0, this.acked - segment.base); at < segment.end; ) {
-        const { view, bytes } = segment
-        const to = at + DATA_LENGTH_BYTES + view.getUint32(at, true)
+      const { view, bytes, end } = segment
+      for (let at = Math.max(0, this.acked - segment.base); at + DATA_OVERHEAD_BYTES <= end; ) {
+        const to = Math.min(end, frameEnd(view, at))
         each({
           kind: view.getUint8(at + KIND_AT),
           flags: view.getUint8(at + FLAGS_AT),
@@ -280,7 +280,8 @@ export class Outbox {
     const segment = this.segments[this.sendIndex]!
     let at = this.boundary - segment.base
     const sentAt = this.sent - segment.base
-    while (at < sentAt) at += DATA_LENGTH_BYTES + segment.view.getUint32(at, true)
+    while (at < sentAt && at + DATA_OVERHEAD_BYTES <= segment.end) at = frameEnd(segment.view, at)
+    at = Math.min(at, segment.end)
     if (at > sentAt && !this.write(socket, segment, sentAt, at)) return false
     this.boundary = this.sent
     return true
@@ -304,4 +305,12 @@ export class Outbox {
     this.sendIndex = 0
     this.nextSize = Math.max(0, this.nextSize - 1)
   }
+}
+
+/**
+ * Where the frame at `at` ends. Whoever walks on from what a peer has acknowledged must not trust the result: one that
+ * acknowledges half a frame makes it begin in the midst of one.
+ */
+function frameEnd(view: DataView, at: number): number {
+  return at + DATA_LENGTH_BYTES + view.getUint32(at, true)
 }
