@@ -1,6 +1,8 @@
 // Frames to and from a plane without a network in between.
 #include "hand_driven.h"
 
+#include <algorithm>
+
 namespace skein::test {
 
 core::Hello HelloOf(const WorldNode& node, uint32_t dial, core::Lane lane) {
@@ -18,8 +20,8 @@ core::Hello HelloOf(const WorldNode& node, uint32_t dial, core::Lane lane) {
 
 std::vector<uint8_t> FrameOf(core::FrameKind kind, core::Bytes body) {
   const core::FrameHead head = core::EncodeHead(kind, 0, 0, body);
-  std::vector<uint8_t> frame(head.begin(), head.end());
-  frame.insert(frame.end(), body.begin(), body.end());
+  std::vector<uint8_t> frame(head.size() + body.size());
+  std::ranges::copy(body, std::ranges::copy(head, frame.begin()).out);
   return frame;
 }
 
