@@ -10,6 +10,7 @@ import type { LaneEnd } from '../lane-socket.js'
 import { DATA_LIMITS } from '../limits.js'
 import type { DataLane, PeerHello, Transport, TransportEvent } from '../transport.js'
 import { Association, type AssociationEnd } from './association.js'
+import { AssociationTable } from './association-table.js'
 import { type FrameReceiver, Lane, type LaneFault, type LaneOwner } from './lane.js'
 import type { UnackedFrame } from './outbox.js'
 import { SegmentPool } from './segments.js'
@@ -71,11 +72,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     lanesRefused: 0,
     associationsEnded: 0,
   }
-  private readonly byUid = new Map<Uid, Association<T, C>>()
-  private readonly byAddress = new Map<string, Association<T, C>>()
-  /** Control links that stand, also those to peers without an association yet. */
-  private readonly links = new Map<Uid, PeerHello>()
-  private readonly linkedAt = new Map<string, Uid>()
+  private readonly table = new AssociationTable<T, C>()
   private readonly deadlines = new DeadlineHeap()
   private readonly pool = new SegmentPool()
   private readonly owners = new WeakMap<Association<T, C>, LaneOwner<T>>()
@@ -86,7 +83,6 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   private readonly ackDeadline = new Deadline(() => this.sendAcks())
   private readonly idleDeadline = new Deadline(() => this.closeIdle())
   private openLanes = 0
-  private remembered = 0
   private dialsMade = 0
   private nextEpoch = 1
   private armedMs: number | undefined
@@ -108,16 +104,16 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   }
 
   associations(): IterableIterator<Association<T, C>> {
-    return this.byUid.values()
+    return this.table.values()
   }
 
   get(uid: Uid): Association<T, C> | undefined {
-    return this.byUid.get(uid)
+    return this.table.get(uid)
   }
 
   /** By `host:port`. */
   getAt(address: string): Association<T, C> | undefined {
-    return this.byAddress.get(address)
+    return this.table.at(address)
   }
 
   /** Nothing new is begun. */
@@ -127,10 +123,10 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
 
   /** The association with an incarnation known by uid and address. Throws when too many peers are busy. */
   ensure(uid: Uid, address: Address, nodeId: string): Association<T, C> {
-    const known = this.byUid.get(uid)
+    const known = this.table.get(uid)
     if (known !== undefined) return known
-    const waiting = this.byAddress.get(formatAddress(address))
-    const association = this.named(waiting, uid) ?? this.createIfRoom(uid, address)
+    const waiting = this.table.at(formatAddress(address))
+    const association = this.table.named(waiting, uid) ?? this.createIfRoom(uid, address)
     if (association === undefined) throw tooManyPeers()
     association.nodeId = nodeId
     return association
@@ -139,7 +135,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   /** The association with whoever lives at an address. Throws when too many peers are busy. */
   ensureAt(address: Address): Association<T, C> {
     const name = formatAddress(address)
-    const known = this.byAddress.get(name) ?? this.createIfRoom(this.linkedAt.get(name) ?? '', address)
+    const known = this.table.at(name) ?? this.createIfRoom(this.table.linkedUidAt(name), address)
     if (known === undefined) throw tooManyPeers()
     return known
   }
@@ -168,13 +164,10 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   end(association: Association<T, C>, reason: AssociationEnd): void {
     if (association.ended !== undefined) return
     association.ended = reason
-    this.remembered -= 1
     this.counters.associationsEnded += 1
     this.deadlines.clear(association.retry)
     this.deadlines.clear(association.lost)
-    if (this.byUid.get(association.uid) === association) this.byUid.delete(association.uid)
-    const name = formatAddress(association.address)
-    if (this.byAddress.get(name) === association) this.byAddress.delete(name)
+    this.table.remove(association)
     // Before anybody hears of it, and may want the same address again.
     if (association.wanted) this.transport.disconnect(association.address)
     association.wanted = false
@@ -226,15 +219,14 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   close(onDrained: () => void): void {
     this.closing = true
     this.onDrained = onDrained
-    for (const association of this.byUid.values()) for (const lane of association.lanes()) lane.isMuted = true
+    for (const association of this.table.values()) for (const lane of association.lanes()) lane.isMuted = true
     this.flushDirty()
     this.settle()
   }
 
   /** Gives up what `close` is still waiting for. */
   stop(): void {
-    for (const association of new Set([...this.byUid.values(), ...this.byAddress.values()]))
-      this.end(association, 'closed')
+    for (const association of [...this.table.values()]) this.end(association, 'closed')
     this.ports.arm(undefined)
     const drained = this.onDrained
     this.onDrained = undefined
@@ -243,13 +235,17 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
 
   private settle(): void {
     if (this.onDrained === undefined) return
-    for (const association of this.byUid.values()) if (association.hasUnacked && association.hasSocket) return
+    for (const association of this.table.values()) if (association.hasUnacked && association.hasSocket) return
     this.stop()
   }
 
   private createIfRoom(uid: Uid, address: Address): Association<T, C> | undefined {
-    const hasRoom = this.remembered < DATA_LIMITS.associationsMax || this.forgetOneIdle()
-    return hasRoom ? this.create(uid, address) : undefined
+    if (this.table.size >= DATA_LIMITS.associationsMax) {
+      const idle = this.table.idleForLongest()
+      if (idle === undefined) return undefined
+      this.end(idle, 'closed')
+    }
+    return this.create(uid, address)
   }
 
   private create(uid: Uid, address: Address): Association<T, C> {
@@ -259,41 +255,21 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
       (a) => this.reopen(a),
       (a) => this.end(a, 'unreachable'),
     )
-    this.remembered += 1
     association.client = this.sink.clientOf(association)
-    if (uid !== '') this.byUid.set(uid, association)
-    const link = this.links.get(uid)
-    association.linked = link !== undefined
-    association.nodeId = link?.nodeId ?? ''
-    const name = formatAddress(address)
-    const former = this.byAddress.get(name)
+    this.table.add(association)
+    const former = this.table.at(formatAddress(address))
     // One address, one incarnation: whoever had it before is not there any more.
     if (former !== undefined && former.uid !== '' && uid > former.uid) this.end(former, 'peerReset')
-    if (!this.byAddress.has(name)) this.byAddress.set(name, association)
+    this.table.settle(association)
     return association
   }
 
-  /** The one idle for longest; false when all are busy. */
-  private forgetOneIdle(): boolean {
-    let oldest: Association<T, C> | undefined
-    const consider = (association: Association<T, C>) => {
-      if (association.hasSocket || association.hasWork) return
-      if (oldest === undefined || association.usedAtMs < oldest.usedAtMs) oldest = association
-    }
-    this.byUid.forEach(consider)
-    this.byAddress.forEach(consider)
-    if (oldest !== undefined) this.end(oldest, 'closed')
-    return oldest !== undefined
-  }
-
   private onLinkUp(peer: PeerHello): void {
-    const name = formatAddress(peer.address)
-    this.links.set(peer.uid, peer)
-    this.linkedAt.set(name, peer.uid)
-    const there = this.byAddress.get(name)
+    this.table.linkUp(peer)
+    const there = this.table.at(formatAddress(peer.address))
     // Another incarnation lives there now; its predecessor will not come back.
     if (there !== undefined && there.uid !== '' && there.uid < peer.uid) this.end(there, 'peerReset')
-    const association = this.byUid.get(peer.uid) ?? this.named(there, peer.uid)
+    const association = this.table.get(peer.uid) ?? this.table.named(there, peer.uid)
     if (association === undefined) return
     association.linked = true
     association.gatedUntilMs = undefined
@@ -302,21 +278,9 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     this.openNext(association)
   }
 
-  /** An association made for an address, now that it is known who lives there. */
-  private named(waiting: Association<T, C> | undefined, uid: Uid): Association<T, C> | undefined {
-    if (waiting === undefined || waiting.uid !== '') return undefined
-    waiting.uid = uid
-    waiting.linked = this.links.has(uid)
-    this.byUid.set(uid, waiting)
-    return waiting
-  }
-
   private onLinkDown(uid: Uid): void {
-    const link = this.links.get(uid)
-    this.links.delete(uid)
-    const name = link === undefined ? '' : formatAddress(link.address)
-    if (this.linkedAt.get(name) === uid) this.linkedAt.delete(name)
-    const association = this.byUid.get(uid)
+    this.table.linkDown(uid)
+    const association = this.table.get(uid)
     if (association === undefined) return
     association.linked = false
     if (association.opening === undefined && !association.hasSocket && association.hasWork)
@@ -324,7 +288,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   }
 
   private onGated(address: Address, retryInMs: number): void {
-    const association = this.byAddress.get(formatAddress(address))
+    const association = this.table.at(formatAddress(address))
     if (association === undefined || association.linked) return
     association.gatedUntilMs = this.turnMs + retryInMs
     if (!association.hasSocket) this.sink.onUnreachable(association)
@@ -333,9 +297,10 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   private onLaneOpened(event: Extract<TransportEvent, { type: 'laneOpened' }>): void {
     const { peer } = event
     if (this.closing) return event.socket.destroy()
-    const there = this.byAddress.get(formatAddress(peer.address))
+    const { table } = this
+    const there = table.at(formatAddress(peer.address))
     const association =
-      this.byUid.get(peer.uid) ?? this.named(there, peer.uid) ?? this.createIfRoom(peer.uid, peer.address)
+      table.get(peer.uid) ?? table.named(there, peer.uid) ?? this.createIfRoom(peer.uid, peer.address)
     if (association === undefined) {
       this.counters.lanesRefused += 1
       return event.socket.destroy()
@@ -356,7 +321,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   }
 
   private onLaneFailed(uid: Uid, name: DataLane): void {
-    const association = this.byUid.get(uid)
+    const association = this.table.get(uid)
     const lane = association?.laneOf(name)
     if (association === undefined || lane === undefined) return
     if (association.opening === lane) association.opening = undefined
@@ -475,7 +440,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   }
 
   private endIfKnown(uid: Uid, reason: AssociationEnd): void {
-    const association = this.byUid.get(uid)
+    const association = this.table.get(uid)
     if (association !== undefined) this.end(association, reason)
   }
 
@@ -540,7 +505,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
 
   private closeIdle(): void {
     const nowMs = this.ports.nowMs()
-    for (const association of this.byUid.values()) {
+    for (const association of this.table.values()) {
       for (const lane of association.lanes()) {
         if (lane.socket === undefined || nowMs - lane.usedAtMs < this.options.laneIdleMs) continue
         this.closeIfIdle(association, lane)
@@ -552,7 +517,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   private closeLeastRecentlyUsed(): void {
     let oldest: Lane<T> | undefined
     let owner: Association<T, C> | undefined
-    for (const association of this.byUid.values()) {
+    for (const association of this.table.values()) {
       for (const lane of association.lanes()) {
         const idle = lane.socket !== undefined && !lane.isNeeded && !lane.owesAck
         if (!idle || (oldest !== undefined && lane.usedAtMs >= oldest.usedAtMs)) continue

@@ -1,0 +1,90 @@
+/** Associations by incarnation and by address, and the control links that stand, also those to peers without an association. */
+import { formatAddress, type Uid } from '../../core/address.js'
+import type { PeerHello } from '../transport.js'
+import type { Association } from './association.js'
+
+export class AssociationTable<T, C> {
+  private readonly all = new Set<Association<T, C>>()
+  private readonly byUid = new Map<Uid, Association<T, C>>()
+  private readonly byAddress = new Map<string, Association<T, C>>()
+  private readonly links = new Map<Uid, PeerHello>()
+  private readonly linkedAt = new Map<string, Uid>()
+
+  get size(): number {
+    return this.all.size
+  }
+
+  values(): IterableIterator<Association<T, C>> {
+    return this.all.values()
+  }
+
+  get(uid: Uid): Association<T, C> | undefined {
+    return this.byUid.get(uid)
+  }
+
+  /** By `host:port`. */
+  at(name: string): Association<T, C> | undefined {
+    return this.byAddress.get(name)
+  }
+
+  add(association: Association<T, C>): void {
+    this.all.add(association)
+    if (association.uid !== '') this.learn(association, association.uid)
+  }
+
+  /** It is the one meant by its address, unless another one is. */
+  settle(association: Association<T, C>): void {
+    const name = formatAddress(association.address)
+    if (!this.byAddress.has(name)) this.byAddress.set(name, association)
+  }
+
+  /** One made for an address, now that it is known who lives there. */
+  named(waiting: Association<T, C> | undefined, uid: Uid): Association<T, C> | undefined {
+    if (waiting === undefined || waiting.uid !== '') return undefined
+    this.learn(waiting, uid)
+    return waiting
+  }
+
+  remove(association: Association<T, C>): void {
+    this.all.delete(association)
+    if (this.byUid.get(association.uid) === association) this.byUid.delete(association.uid)
+    const name = formatAddress(association.address)
+    if (this.byAddress.get(name) === association) this.byAddress.delete(name)
+  }
+
+  /** The one that nothing has used for longest and nothing needs. */
+  idleForLongest(): Association<T, C> | undefined {
+    let oldest: Association<T, C> | undefined
+    for (const association of this.all) {
+      if (association.hasSocket || association.hasWork) continue
+      if (oldest === undefined || association.usedAtMs < oldest.usedAtMs) oldest = association
+    }
+    return oldest
+  }
+
+  linkUp(peer: PeerHello): void {
+    this.links.set(peer.uid, peer)
+    this.linkedAt.set(formatAddress(peer.address), peer.uid)
+  }
+
+  linkDown(uid: Uid): void {
+    const link = this.links.get(uid)
+    if (link === undefined) return
+    this.links.delete(uid)
+    const name = formatAddress(link.address)
+    if (this.linkedAt.get(name) === uid) this.linkedAt.delete(name)
+  }
+
+  /** Who is linked at an address; empty: nobody. */
+  linkedUidAt(name: string): Uid {
+    return this.linkedAt.get(name) ?? ''
+  }
+
+  private learn(association: Association<T, C>, uid: Uid): void {
+    const link = this.links.get(uid)
+    association.uid = uid
+    association.linked = link !== undefined
+    if (link !== undefined) association.nodeId = link.nodeId
+    this.byUid.set(uid, association)
+  }
+}
