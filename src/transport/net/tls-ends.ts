@@ -45,7 +45,10 @@ export class TlsEnds {
     // would close without either. `onSecure` asks, before a byte of it is read.
     this.server = createServer({ ...options, requestCert: true, rejectUnauthorized: false })
     this.server.on('secureConnection', (socket) => {
-      this.take(socket)?.onSecure(withHalfOpen(socket))
+      const handshake = this.take(socket)
+      // Given up in the meantime.
+      if (handshake === undefined) socket.destroy()
+      else handshake.onSecure(withHalfOpen(socket))
     })
     this.server.on('tlsClientError', (error, socket) => {
       const fault = tlsFault(socket, error)
@@ -68,6 +71,8 @@ export class TlsEnds {
       // A literal address is no name to ask a server for.
       servername: isIP(host) === 0 ? host : '',
       secureContext: this.context,
+      // Said in words, or an environment variable could turn it off.
+      rejectUnauthorized: true,
       checkServerIdentity: (_, certificate) => identityError(certificate, host),
     })
     return withHalfOpen(socket)
