@@ -222,6 +222,8 @@ TEST("what is not a lane's hello and ready ends that connection and nothing else
   HandDriven leaving(pair.world, pair.a);
   leaving.WriteHello(HelloOf(pair.b, 1, Lane::kLarge));
   leaving.Write(core::EncodeFrame(FrameKind::kGoodbye, 0, 0, goodbye));
+  leaving.Write(FrameKind::kMessage, {});
+  CHECK(pair.a.counters.Get(core::Counter::kMessagesDropped) == 0);
   HandDriven slow(pair.world, pair.a);
   slow.WriteHello(HelloOf(pair.b, 1, Lane::kLarge));
   pair.world.Run(uint64_t{core::limits::kHandshakeTimeoutMs} * 1000);
