@@ -8,7 +8,6 @@ import { createInterface } from 'node:readline'
 import { oneWay, roundTrips, window } from './drive.mjs'
 import { loadPeer } from './peers/index.mjs'
 
-const lines = createInterface({ input: process.stdin })
 const [role, peerName, mode, ...rest] = process.argv.slice(2)
 process.stdin.once('end', () => process.exit(0))
 process.on('unhandledRejection', (error) => fail(error))
@@ -41,7 +40,7 @@ async function runServer(kind) {
     onRequest: kind === 'oneway' ? onCount : (bytes) => bytes,
   })
   say({ ready: server.address })
-  for await (const line of lines) {
+  for await (const line of commands()) {
     if (line !== 'usage') break
     globalThis.gc?.()
     say({
@@ -63,7 +62,7 @@ async function runClient(kind, address, bytes, inFlight, warmSeconds, seconds) {
   }
   await run(Number(warmSeconds))
   say({ warm: true })
-  for await (const line of lines) {
+  for await (const line of commands()) {
     if (line !== 'go') break
     const before = cpuUs()
     const result = await run(Number(seconds))
@@ -76,7 +75,7 @@ async function runClient(kind, address, bytes, inFlight, warmSeconds, seconds) {
 /** "open N" opens N more connections and answers when each has had one answer. */
 async function runIdle(address, connectionsMax) {
   const open = []
-  for await (const line of lines) {
+  for await (const line of commands()) {
     const more = Number(line.split(' ')[1])
     for (let i = 0; i < more && open.length < Number(connectionsMax); i += 1) {
       const client = await peer.connect(address, { mode })
@@ -86,6 +85,11 @@ async function runIdle(address, connectionsMax) {
     globalThis.gc?.()
     say({ opened: open.length, rssBytes: process.memoryUsage.rss() })
   }
+}
+
+/** Reads stdin from here on: a line that comes before anybody iterates would be lost. */
+function commands() {
+  return createInterface({ input: process.stdin })
 }
 
 function cpuUs() {

@@ -1,5 +1,5 @@
 // Many idle links in little memory. Lines on stdin: "links N" opens N control links of as many incarnations, "lanes"
-// an ordinary lane beside each link that has none. Each is answered by one line when all of them stand.
+// an ordinary lane beside each link that has none, on which one request has been answered. Each is answered by one line when all of them stand.
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -43,7 +43,7 @@ int RunIdle(const std::string& address, const std::string& cluster) {
       for (Held& peer : held) {
         if (peer.lane != nullptr) continue;
         peer.lane = std::make_unique<Link>(address, cluster, peer.uid, Lane::kOrdinary);
-        peer.lane->Resume(Lane::kOrdinary);
+        peer.lane->UseLane(Lane::kOrdinary, "echo");
       }
     }
     printf("{\"links\":%zu}\n", held.size());

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <initializer_list>
 
 #include "hello.h"
 #include "limits.h"
@@ -35,6 +36,26 @@ int Dial(const std::string& host, uint16_t port) {
   setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   setsockopt(fd, SOL_SOCKET, SO_TIMESTAMPNS, &on, sizeof on);
   return fd;
+}
+
+// Of `frame.fbs`; the headers of control and data frames are of one size, and hold their kind in one place.
+enum class DataKind : uint8_t { kResume = 1, kAck = 2, kTopic = 3, kRequest = 5, kResponse = 6 };
+
+std::string Words(std::initializer_list<uint32_t> words) {
+  return std::string(reinterpret_cast<const char*>(words.begin()), words.size() * sizeof(uint32_t));
+}
+
+void AppendDataFrame(std::vector<uint8_t>* to, skein::core::Lane lane, DataKind kind, uint32_t topic,
+                     uint32_t correlation, uint32_t sequence, const std::string& body) {
+  uint8_t head[skein::core::kOverheadBytes] = {};
+  skein::core::Store(head, static_cast<uint32_t>(skein::core::kHeaderBytes + body.size()));
+  skein::core::Store(head + 4, topic);
+  head[8] = static_cast<uint8_t>(kind);
+  head[10] = static_cast<uint8_t>(lane);
+  skein::core::Store(head + 12, correlation);
+  skein::core::Store(head + 16, sequence);
+  to->insert(to->end(), head, head + sizeof head);
+  to->insert(to->end(), body.begin(), body.end());
 }
 
 std::vector<uint8_t> HelloFrame(const std::string& host, uint16_t port, const std::string& cluster,
@@ -112,15 +133,28 @@ uint64_t Link::Beat(uint32_t sequence, uint32_t interval_ms) {
   return now_ns;
 }
 
-void Link::Resume(skein::core::Lane lane) {
-  // u32 length | DataHeader: topic, kind, flags, lane, reserved, correlation, sequence | epoch, seen epoch, received, frames
-  constexpr uint8_t kResume = 1;
-  uint8_t frame[4 + 16 + 24] = {};
-  frame[0] = sizeof frame - 4;
-  frame[8] = kResume;
-  frame[10] = static_cast<uint8_t>(lane);
-  frame[20] = 1;
-  Write(frame, sizeof frame);
+void Link::UseLane(skein::core::Lane lane, const std::string& topic) {
+  const std::string body(8, 'x');
+  std::vector<uint8_t> frames;
+  // Epoch 1 of ours, none of theirs seen, nothing received.
+  AppendDataFrame(&frames, lane, DataKind::kResume, 0, 0, 0, Words({1, 0, 0, 0, 0, 0}));
+  AppendDataFrame(&frames, lane, DataKind::kTopic, 1, 0, 1, topic);
+  AppendDataFrame(&frames, lane, DataKind::kRequest, 1, 1, 2, body);
+  Write(frames.data(), frames.size());
+  std::vector<Arrival> arrivals;
+  const auto answered = [&] {
+    return std::any_of(arrivals.begin(), arrivals.end(), [](const Arrival& arrival) {
+      return arrival.kind == static_cast<FrameKind>(DataKind::kResponse);
+    });
+  };
+  uint8_t first;
+  while (!answered()) {
+    if (recv(fd_, &first, 1, MSG_PEEK) != 1 || !Read(&arrivals)) Fail("no answer on the lane");
+  }
+  std::vector<uint8_t> ack;
+  const uint32_t received = static_cast<uint32_t>(skein::core::kOverheadBytes + body.size());
+  AppendDataFrame(&ack, lane, DataKind::kAck, 0, 0, 0, Words({received, 0, 1, 0}));
+  Write(ack.data(), ack.size());
 }
 
 bool Link::Read(std::vector<Arrival>* arrivals) {

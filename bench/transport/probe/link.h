@@ -34,8 +34,8 @@ class Link {
   void Watch(uint32_t interval_ms);
   // Sends a beat that asks for an echo; returns when it was written.
   uint64_t Beat(uint32_t sequence, uint32_t interval_ms);
-  // The first frame of a data lane: a stream that begins, and none seen.
-  void Resume(skein::core::Lane lane);
+  // Begins the stream of a data lane, has one request answered by `topic` and acknowledges that, as a peer does that then idles.
+  void UseLane(skein::core::Lane lane, const std::string& topic);
   // Reads once, without waiting, and appends what has arrived whole. False at the end of the stream.
   bool Read(std::vector<Arrival>* arrivals);
 

@@ -1,4 +1,5 @@
-// RSS of a node for each idle association: with its control link alone, and with a data lane too; beside sockets of node:net.
+// RSS of a node for each idle association: with its control link alone, and with a data lane that was used once; beside
+// sockets of node:net, used once too.
 // The other ends are hand-made, in a process of their own.
 import { Child } from '../child.mjs'
 import { loadPeer } from '../peers/index.mjs'

@@ -36,6 +36,7 @@ class Connection {
   // Reads once and hands every whole frame to `on_frame(correlation, body, bytes)`.
   template <typename OnFrame>
   Status ReadFrames(const OnFrame& on_frame) {
+    if (in_.empty()) in_.swap(spare_);
     if (in_.size() - end_ < kReadBytes) in_.resize(end_ + kReadBytes);
     const long got = Receive(in_.data() + end_, in_.size() - end_);
     if (got == 0) return Status::kClosed;
@@ -56,6 +57,7 @@ class Connection {
     }
     if (at > 0 && at < end_) std::memmove(in_.data(), in_.data() + at, end_ - at);
     end_ -= at;
+    if (end_ == 0) in_.swap(spare_);
     return Status::kOpen;
   }
 
@@ -65,6 +67,9 @@ class Connection {
  private:
   // Bytes read, 0 at the end of the stream or after an error, -1 when there is nothing to read now.
   long Receive(uint8_t* to, size_t bytes);
+
+  // One read buffer for all connections; only what is left of a frame keeps one.
+  static inline std::vector<uint8_t> spare_;
 
   int fd_;
   std::vector<uint8_t> in_;
