@@ -29,6 +29,8 @@ export type SkeinErrorCode =
   | 'ERR_SKEIN_TIMEOUT'
   /** The peer has no handler for the topic. The request was not handled. */
   | 'ERR_SKEIN_NO_HANDLER'
+  /** The peer has too much to do, and did not handle the request. */
+  | 'ERR_SKEIN_BUSY'
   /** The peer's handler threw, or answered what this side cannot take. */
   | 'ERR_SKEIN_REMOTE_ERROR'
   /** The other end ended a stream before it was complete. */

@@ -6,7 +6,7 @@ import type { Address, UniqueAddress } from '../core/address.js'
 import type { ClusterEvent, ClusterState, Member, Message, TerminationReason } from '../core/model.js'
 import { SkeinError } from '../errors.js'
 import { MESSAGING_LIMITS } from '../messaging/limits.js'
-import { makeOffice } from '../messaging/live-office.js'
+import { LiveOffice } from '../messaging/live-office.js'
 import { Messenger } from '../messaging/messenger.js'
 import type { MessagingEvent, Office } from '../messaging/office.js'
 import type { PeerLink } from '../messaging/peer-link.js'
@@ -60,6 +60,7 @@ export class ClusterNode extends Messenger<NodeReference> implements Cluster {
   readonly #parts: NodeParts
   readonly #hub: EventHub
   readonly #wishes: LinkWishes
+  readonly #live: LiveOffice
   readonly #office: Office
   readonly #members: MemberMessaging
   /** Settles once: up, refused, timed out, aborted or closed. */
@@ -96,7 +97,8 @@ export class ClusterNode extends Messenger<NodeReference> implements Cluster {
     }
     const { clock, defer, random } = parts
     const emit = (event: MessagingEvent) => this.#hub.publish(event)
-    this.#office = makeOffice(options.messaging, { clock, defer, random }, dialler, emit)
+    this.#live = new LiveOffice(options.messaging, { clock, defer, random }, dialler, emit)
+    this.#office = this.#live.office
     this.#members = new MemberMessaging(this.#office, identity.uid, () => this.state, random)
     this.serve(this.#office.topics, (to) => this.#linkTo(to))
     // Whoever joins awaits it; a failure before that must not count as unhandled.
@@ -224,6 +226,7 @@ export class ClusterNode extends Messenger<NodeReference> implements Cluster {
     // Given up or closed while it was binding: the caller closes the transport.
     if (this.#options.signal?.aborted === true || this.#ending !== undefined) return
     const self = { ...this.#identity, address }
+    this.#live.introduce({ ...self, bind: address })
     const seeds = this.#options.seeds ?? [address]
     this.#address = address
     this.#diary = new JoinDiary(seeds)

@@ -1,5 +1,5 @@
 /** Values and ranges of the messaging options. */
-import { integer } from '../options/checks.js'
+import { flag, integer } from '../options/checks.js'
 import { InvalidOptionError } from '../options/invalid-option.js'
 import type { Reader } from '../options/reader.js'
 import { MESSAGING_LIMITS as LIMITS } from './limits.js'
@@ -94,9 +94,4 @@ function handlerMap(value: unknown, path: string): Readonly<Record<string, Handl
     if (typeof handler !== 'function') throw new InvalidOptionError(`${path}.${topic}`, handler, 'a function')
   }
   return value as Readonly<Record<string, Handler>>
-}
-
-function flag(value: unknown, path: string): boolean {
-  if (typeof value !== 'boolean') throw new InvalidOptionError(path, value, 'true or false')
-  return value
 }

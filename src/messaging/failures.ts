@@ -51,11 +51,13 @@ export function remoteFailure(peer: Sender, topic: string, code: number, text: s
       'ERR_SKEIN_NO_HANDLER',
       `${who} has no handler for topic ${JSON.stringify(topic)}; the request was not handled`,
     )
-  const retryable = code === FailureCode.busy
-  const said = retryable ? 'is busy' : 'failed'
-  return new SkeinError('ERR_SKEIN_REMOTE_ERROR', `${JSON.stringify(topic)} ${said} on ${who}: ${text}`, {
-    retryable,
-  })
+  if (code === FailureCode.busy)
+    return new SkeinError(
+      'ERR_SKEIN_BUSY',
+      `${who} is busy and did not handle ${JSON.stringify(topic)}: ${text}. Try again later, or elsewhere`,
+      { retryable: true },
+    )
+  return new SkeinError('ERR_SKEIN_REMOTE_ERROR', `${JSON.stringify(topic)} failed on ${who}: ${text}`)
 }
 
 /** What was thrown, as a text; anything may be thrown, also what has none. */

@@ -76,7 +76,7 @@ export interface Peer {
   send(topic: string, bytes: Uint8Array, options?: SendOptions): boolean
   /**
    * Resolves with the answer, which is the caller's to keep. Rejects with `ERR_SKEIN_UNREACHABLE`, `_QUARANTINED`, `_TIMEOUT`,
-   * `_NO_HANDLER`, `_REMOTE_ERROR`, `_ABORTED`, `_OUTBOX_FULL`, `_CLOSED`. Except after `_NO_HANDLER` and `_OUTBOX_FULL` it may have been handled.
+   * `_NO_HANDLER`, `_BUSY`, `_REMOTE_ERROR`, `_ABORTED`, `_OUTBOX_FULL`, `_CLOSED`. Except after `_NO_HANDLER`, `_BUSY` and `_OUTBOX_FULL` it may have been handled.
    */
   request(topic: string, bytes: Uint8Array, options?: RequestOptions): Promise<Uint8Array>
   /** Opens a stream; `source` is read as fast as the peer takes it. */

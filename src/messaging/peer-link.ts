@@ -371,9 +371,8 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     try {
       this.post(RESPONSE, topic, correlation, bytes, undefined)
     } catch (error) {
-      // Too long, too many, or not bytes at all: the one who waits is told.
-      const busy = error instanceof SkeinError && error.code === 'ERR_SKEIN_OUTBOX_FULL'
-      this.fail(correlation, busy ? FailureCode.busy : FailureCode.remoteError, textOf(error))
+      // Too long, too many, or not bytes at all: the one who waits is told. It was handled, so this is not `busy`.
+      this.fail(correlation, FailureCode.remoteError, `handled, but not answered: ${textOf(error)}`)
     }
   }
 

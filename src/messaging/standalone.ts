@@ -30,7 +30,7 @@ import type {
 } from '../transport/transport.js'
 import { readMessaging } from './check-options.js'
 import { MESSAGING_LIMITS } from './limits.js'
-import { makeOffice } from './live-office.js'
+import { LiveOffice } from './live-office.js'
 import type { Messaging, Sender } from './messaging.js'
 import { Messenger } from './messenger.js'
 import type { MessagingEvent, Office } from './office.js'
@@ -120,13 +120,17 @@ export async function createTransport(options: MessageTransportOptions): Promise
   const uid = nextUid()
   const identity = { cluster: name, nodeId: nodeId ?? `${advertise.host}/${uid}`, uid }
   const transport = choice.create({ identity, listen, advertise, heartbeat, dial, ...admissionOf(admission) })
-  const node = new StandaloneNode(transport, identity, log, (self) =>
-    makeOffice(
-      messaging,
-      { clock: systemClock, defer: (run) => process.nextTick(run), random: Math.random },
-      transport,
-      (event) => self.tell(event),
-    ),
+  const node = new StandaloneNode(
+    transport,
+    identity,
+    log,
+    (self) =>
+      new LiveOffice(
+        messaging,
+        { clock: systemClock, defer: (run) => process.nextTick(run), random: Math.random },
+        transport,
+        (event) => self.tell(event),
+      ),
   )
   await node.start()
   return node
@@ -154,18 +158,21 @@ class StandaloneNode extends Messenger<PeerAddress> implements MessageTransport 
   private bound: Address | undefined
   private readonly emitter = new EventEmitter()
   private closing: Promise<void> | undefined
+  private readonly live: LiveOffice
   private readonly office: Office
 
   constructor(
     private readonly transport: Transport,
     identity: { readonly uid: Uid; readonly nodeId: string },
     private readonly log: Logger,
-    make: (self: StandaloneNode) => Office,
+    make: (self: StandaloneNode) => LiveOffice,
   ) {
     super()
     this.uid = identity.uid
     this.nodeId = identity.nodeId
-    this.office = make(this)
+    const live = make(this)
+    this.live = live
+    this.office = live.office
     this.serve(this.office.topics, (to) => this.linkTo(to))
   }
 
@@ -181,6 +188,8 @@ class StandaloneNode extends Messenger<PeerAddress> implements MessageTransport 
     this.bound = await this.transport.start((batch) => {
       for (const event of batch) this.receive(event)
     })
+    const { uid, nodeId, bound: address } = this
+    this.live.introduce({ uid, nodeId, address, bind: address })
   }
 
   on(type: string, listener: (event: never) => void): this {

@@ -29,6 +29,11 @@ export function text(bytesMax: number): Check<string> {
   }
 }
 
+export const flag: Check<boolean> = (value, path) => {
+  if (typeof value !== 'boolean') throw new InvalidOptionError(path, value, 'true or false')
+  return value
+}
+
 /** Bounds are inclusive. */
 export function integer(min: number, max: number): Check<number> {
   return (value, path) => {

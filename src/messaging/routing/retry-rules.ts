@@ -15,6 +15,7 @@ const RULES: Partial<Record<SkeinErrorCode, RetryRule>> = {
   ERR_SKEIN_CLOSED: { maybeHandled: true, sameMember: true },
   ERR_SKEIN_QUARANTINED: { maybeHandled: true, sameMember: false },
   ERR_SKEIN_OUTBOX_FULL: { maybeHandled: false, sameMember: false },
+  ERR_SKEIN_BUSY: { maybeHandled: false, sameMember: true },
   ERR_SKEIN_NO_HANDLER: { maybeHandled: false, sameMember: false },
   ERR_SKEIN_NOT_MEMBER: { maybeHandled: false, sameMember: false },
 }

@@ -1,7 +1,6 @@
 /** What can be set about a router and about one request through it. Times in milliseconds. */
 import { CORE_LIMITS } from '../../core/limits.js'
-import { type Check, integer, oneOf, real, text } from '../../options/checks.js'
-import { InvalidOptionError } from '../../options/invalid-option.js'
+import { flag, integer, oneOf, real, text } from '../../options/checks.js'
 import { Reader } from '../../options/reader.js'
 import { MESSAGING_LIMITS } from '../limits.js'
 import type { RequestOptions, SendOptions } from '../messaging.js'
@@ -51,11 +50,6 @@ const KNOWN: readonly (keyof RouterOptions)[] = [
   'retryPerSecondMin',
   'setAsideMs',
 ]
-
-const flag: Check<boolean> = (value, path) => {
-  if (typeof value !== 'boolean') throw new InvalidOptionError(path, value, 'true or false')
-  return value
-}
 
 const role = text(CORE_LIMITS.roleBytesMax)
 

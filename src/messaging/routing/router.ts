@@ -41,7 +41,7 @@ export interface Router {
    */
   send(topic: string, bytes: Uint8Array, options?: RouterSendOptions): boolean
   /**
-   * Asks a member of the role, see `Messaging.request`. Tried again elsewhere after `ERR_SKEIN_OUTBOX_FULL`, `_NO_HANDLER` and
+   * Asks a member of the role, see `Messaging.request`. Tried again elsewhere after `ERR_SKEIN_OUTBOX_FULL`, `_BUSY`, `_NO_HANDLER` and
    * `_NOT_MEMBER`, and if it is `idempotent` after `_UNREACHABLE`, `_QUARANTINED`, `_TIMEOUT` of an attempt and `_CLOSED`.
    * Later attempts read `bytes` again: they must stay as they are until the promise has settled.
    */

@@ -364,14 +364,14 @@ export class Lane<T> implements LaneSocketHandler {
   }
 
   private beginPeerEpoch(epoch: number): void {
-    const known = this.inEpoch !== 0
+    const isLoss = this.received > 0
     this.inEpoch = epoch
     this.received = 0
     this.receivedFrames = 0
     this.expected = 1
     this.told = 0
     this.topicsIn = []
-    if (known) this.owner.onPeerReset(this)
+    if (isLoss) this.owner.onPeerReset(this)
   }
 
   private learnTopic(number: number, bytes: Uint8Array, from: number, to: number): boolean {
