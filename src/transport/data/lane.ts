@@ -364,6 +364,7 @@ export class Lane<T> implements LaneSocketHandler {
   }
 
   private beginPeerEpoch(epoch: number): void {
+    // Of a stream that nothing was taken of nothing is half received. It may only make room for what is sent anew.
     const isLoss = this.received > 0
     this.inEpoch = epoch
     this.received = 0

@@ -21,6 +21,7 @@ export interface Received {
   readonly from: string
   readonly lane: DataLane
   readonly kind: number
+  readonly flags: number
   readonly topic: string | undefined
   readonly correlation: number
   readonly body: Uint8Array
@@ -81,6 +82,24 @@ export class PlaneNode implements DataPlaneSink<string, Client> {
     this.sendOn(this.to(other), correlation, body, name, topic)
   }
 
+  /** Queues any frame. */
+  frame(
+    other: PlaneNode | FakeNode,
+    kind: number,
+    flags: number,
+    topic: string | undefined,
+    correlation: number,
+    body: Uint8Array,
+    name: DataLane = 'large',
+  ): void {
+    const node = other instanceof PlaneNode ? other.node : other
+    const association = this.plane.ensure(node.uid, node.address, node.hello.nodeId)
+    const lane = this.plane.lane(association, name)
+    const number = topic === undefined ? 0 : lane.topicNumber(topic)!
+    lane.outbox.append(kind, flags, number, correlation, body, 0, body.length)
+    this.plane.queued(association, lane)
+  }
+
   sendOn(
     association: Peer,
     correlation: number,
@@ -110,7 +129,7 @@ export class PlaneNode implements DataPlaneSink<string, Client> {
     association: Peer,
     lane: Lane<string>,
     kind: number,
-    _flags: number,
+    flags: number,
     topic: string | undefined,
     correlation: number,
     bytes: Uint8Array,
@@ -118,7 +137,7 @@ export class PlaneNode implements DataPlaneSink<string, Client> {
     to: number,
   ): void {
     const body = bytes.slice(from, to)
-    const frame = { from: association.uid, lane: lane.name, kind, topic, correlation, body }
+    const frame = { from: association.uid, lane: lane.name, kind, flags, topic, correlation, body }
     this.received.push(frame)
     this.onReceived(frame, association, lane)
   }
