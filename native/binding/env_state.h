@@ -1,6 +1,6 @@
 // What one JavaScript environment (main thread or worker) owns in the addon: its loop handle, its open
-// transports and its data lanes. Ended by an async cleanup hook: transports leave the control thread first, then
-// the handles close, then it is freed.
+// transports and its data lanes. Ended by an async cleanup hook: transports leave the control thread first,
+// then the handles close, then it is freed.
 #pragma once
 
 #include <vector>

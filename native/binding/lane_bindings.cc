@@ -51,8 +51,8 @@ Napi::Object LaneBindings::Define() {
   const Napi::Env env(env_);
   Napi::Object lanes = Napi::Object::New(env);
   const std::pair<const char*, napi_callback> functions[] = {
-      {"start", Start}, {"attach", Attach}, {"write", Write}, {"setReading", SetReading},
-      {"shutdown", Shutdown}, {"destroy", Destroy}};
+      {"start", Start},           {"attach", Attach},     {"write", Write},
+      {"setReading", SetReading}, {"shutdown", Shutdown}, {"destroy", Destroy}};
   for (const auto& [name, callback] : functions) {
     napi_value function = nullptr;
     napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, this, &function);

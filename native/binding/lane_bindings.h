@@ -1,5 +1,5 @@
-// The lane table of one environment as an object of plain functions: `write` and the callback run per batch of
-// messages, where the convenience of node-addon-api costs as much as the work.
+// The lane table of one environment as an object of plain functions: `write` and the callback run per batch
+// of messages, where the convenience of node-addon-api costs as much as the work.
 #pragma once
 
 #include "../io/lane_table.h"

@@ -1,5 +1,5 @@
-// Not through node-addon-api, to which a call is fatal when the environment is being terminated: here it fails
-// without an exception then, and the cleanup hook does the rest.
+// Not through node-addon-api, to which a call is fatal when the environment is being terminated: here it
+// fails without an exception then, and the cleanup hook does the rest.
 #include "loop_call.h"
 
 namespace skein::binding {
@@ -7,7 +7,9 @@ namespace skein::binding {
 napi_value CallFromLoop(napi_env env, napi_value receiver, napi_value function, size_t count,
                         const napi_value* arguments) {
   napi_value result = nullptr;
-  if (napi_make_callback(env, nullptr, receiver, function, count, arguments, &result) == napi_ok) return result;
+  const napi_status status =
+      napi_make_callback(env, nullptr, receiver, function, count, arguments, &result);
+  if (status == napi_ok) return result;
   bool thrown = false;
   napi_is_exception_pending(env, &thrown);
   if (!thrown) return nullptr;

@@ -54,6 +54,7 @@ inline constexpr uint32_t kRingBytesMax = 16 * 1024 * 1024;
 inline constexpr uint32_t kInboxBytesMax = 64 * 1024 * 1024;
 inline constexpr uint32_t kResolvedAddressesMax = 4;  // tried in turn for one name
 inline constexpr int kListenBacklog = 511;
+inline constexpr uint32_t kAcceptsPerTurnMax = 64;  // then the other sockets have their turn
 
 // Data lanes.
 inline constexpr uint32_t kLaneReceiveBytes = 256 * 1024;  // the receive buffer of one JavaScript loop

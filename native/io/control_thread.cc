@@ -2,6 +2,7 @@
 // what was queued is flushed in one write per socket.
 #include "control_thread.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 
@@ -153,6 +154,16 @@ void ControlThread::Detach(const NodeHost* host) {
 
 uv_buf_t ControlThread::ReceiveBuffer() {
   return uv_buf_init(receive_buffer_.data(), static_cast<unsigned>(receive_buffer_.size()));
+}
+
+void ControlThread::EnsureReserve() {
+  if (!reserve_.IsOpen()) reserve_ = Descriptor(open("/dev/null", O_RDONLY | O_CLOEXEC));
+}
+
+void ControlThread::WithReserve(const std::function<void()>& run) {
+  reserve_ = Descriptor();
+  run();
+  EnsureReserve();
 }
 
 uint64_t ControlThread::Now() {

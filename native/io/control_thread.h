@@ -13,6 +13,7 @@
 
 #include "../core/limits.h"
 #include "../core/pause_meter.h"
+#include "descriptor.h"
 
 namespace skein::io {
 
@@ -36,6 +37,10 @@ class ControlThread {
   void Detach(const NodeHost* host);
   uv_loop_t* Loop() { return &loop_; }
   uv_buf_t ReceiveBuffer();
+  // A descriptor kept for the day when there is no other.
+  void EnsureReserve();
+  // Gives it up while `run` runs, which may open one and has closed it when it returns.
+  void WithReserve(const std::function<void()>& run);
   // The time in microseconds. Every callback of the loop begins here, so that a pause is known before the
   // input that waited for us is looked at.
   uint64_t Now();
@@ -68,6 +73,7 @@ class ControlThread {
   // Turns of the loop that must still read sockets before deadlines may fire: those in the gap of a pause are
   // not due until the input that waited has been read.
   int turns_before_deadlines_ = 0;
+  Descriptor reserve_;
   std::vector<char> receive_buffer_ = std::vector<char>(core::limits::kReceiveBufferBytes);
 
   std::mutex mutex_;

@@ -1,8 +1,9 @@
-// A file descriptor and who closes it.
+// A file descriptor, who closes it, and what its calls answer.
 #pragma once
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <utility>
 
 namespace skein::io {
@@ -28,5 +29,8 @@ class Descriptor {
  private:
   int fd_ = -1;
 };
+
+// Of a call on a descriptor that never blocks: nothing to take, or no room, for now.
+inline bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace skein::io

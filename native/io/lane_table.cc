@@ -1,5 +1,5 @@
-// One uv_poll handle per lane. A lane is out of the loop's poll set whenever nothing is wanted of it, so that an
-// end that nobody reads does not spin.
+// One uv_poll handle per lane. A lane is out of the loop's poll set whenever nothing is wanted of it, so
+// that an end that nobody reads does not spin.
 #include "lane_table.h"
 
 #include <sys/socket.h>
@@ -24,8 +24,6 @@ constexpr int MSG_NOSIGNAL = 0;
 LaneEvent EndOf(int error) {
   return error == ECONNRESET || error == EPIPE ? LaneEvent::kReset : LaneEvent::kError;
 }
-
-bool WouldBlock(int error) { return error == EAGAIN || error == EWOULDBLOCK; }
 
 }  // namespace
 

@@ -1,6 +1,7 @@
-// The data lanes of one JavaScript loop: sockets that have left the control plane, polled on the loop that Node
-// runs anyway, so that no message crosses a thread. One receive buffer serves all of them; a lane keeps only the
-// part of a frame that is incomplete. It knows nothing of frames. All calls and callbacks on that loop's thread.
+// The data lanes of one JavaScript loop: sockets that have left the control plane, polled on the loop that
+// Node runs anyway, so that no message crosses a thread. One receive buffer serves all of them; a lane
+// keeps only the part of a frame that is incomplete. It knows nothing of frames. All calls and callbacks on
+// that loop's thread.
 #pragma once
 
 #include <uv.h>
@@ -33,8 +34,8 @@ enum class LaneEvent : uint8_t { kData, kWritable, kEnded, kReset, kError };
 
 class LaneTable {
  public:
-  // Of kData returns how many of the first `bytes` bytes of the receive buffer were taken. It may call anything
-  // here, Destroy of its own lane included.
+  // Of kData returns how many of the first `bytes` bytes of the receive buffer were taken. It may call
+  // anything here, Destroy of its own lane included.
   using OnEvent = uint32_t (*)(void* data, int32_t index, LaneEvent event, uint32_t bytes);
 
   LaneTable() = default;

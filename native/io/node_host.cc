@@ -218,6 +218,7 @@ void NodeHost::Settle(uint64_t now_us) {
   for (const core::ConnectionId id : std::exchange(dirty_, {})) {
     if (Socket* socket = FindSocket(id)) socket->Flush();
   }
+  ResumeAcceptingIfDue(now_us);
   MaybeFinish();
   if (!std::exchange(wake_wanted_, false)) return;
   // One wake-up for everything that JavaScript has not looked at yet.

@@ -127,7 +127,12 @@ class NodeHost final : public core::Effects,
   void Listen();
   void ListenOn(const sockaddr_storage& address);
   void StartFailed(int status, const char* what);
-  void OnConnection(int status);
+  void ResumeAccepting();
+  void ResumeAcceptingIfDue(uint64_t now_us);
+  void PauseAccepting(uint64_t now_us);
+  void AcceptAll(uint64_t now_us);
+  void Admit(Descriptor accepted, const std::string& remote, uint64_t now_us);
+  int CloseNext(uint64_t now_us);
   void CloseListener();
   bool KeepHandOver(core::ConnectionId id, HandedOver handed);
   void OpenGate(const core::Event& link_up);

@@ -54,7 +54,9 @@ core::EndKind EndKindOf(ssize_t status) {
 
 // Beats say nothing of a data lane: the kernel ends one that makes no progress.
 void SetLaneOptions(int fd) {
-  const auto set = [fd](int level, int name, int value) { setsockopt(fd, level, name, &value, sizeof(value)); };
+  const auto set = [fd](int level, int name, int value) {
+    setsockopt(fd, level, name, &value, sizeof(value));
+  };
   set(SOL_SOCKET, SO_KEEPALIVE, 1);
 #if defined(TCP_USER_TIMEOUT)
   constexpr int kSeconds = core::limits::kLaneUserTimeoutMs / 1000;
@@ -196,15 +198,12 @@ void Socket::OnConnectStatus(int status) {
   owner_->OnSocketConnected(*this);
 }
 
-int Socket::Accept(uv_stream_t* listener, std::string* remote) {
+int Socket::Open(Descriptor accepted) {
   OpenHandle();
-  const int status = uv_accept(listener, handle_->Stream());
+  const int status = uv_tcp_open(&handle_->tcp, accepted.Get());
   if (status != 0) return status;
-  sockaddr_storage address{};
-  int length = sizeof(address);
-  if (uv_tcp_getpeername(&handle_->tcp, reinterpret_cast<sockaddr*>(&address), &length) == 0) {
-    *remote = FormatSockaddr(reinterpret_cast<sockaddr*>(&address));
-  }
+  // From here on the handle closes it.
+  accepted.Release();
   StartReading();
   return 0;
 }

@@ -49,15 +49,16 @@ class Socket {
   void SetId(core::ConnectionId id) { id_ = id; }
 
   void Connect(const core::Endpoint& to);
-  // Takes a connection off a listener; `remote` becomes `host:port`. A libuv status.
-  int Accept(uv_stream_t* listener, std::string* remote);
+  // Takes over an accepted connection. A libuv status.
+  int Open(Descriptor accepted);
 
   uint64_t Write(core::Bytes head, core::Bytes body);
   uint64_t WrittenBytes() const { return queued_total_ - QueuedBytes(); }
   void Shutdown();
   void Flush();
-  // The connection as a descriptor of its own, ready for a data lane, with everything queued in the kernel's
-  // hands; not open when that cannot be. This object is to be deleted then, which leaves the connection alone.
+  // The connection as a descriptor of its own, ready for a data lane, with everything queued in the
+  // kernel's hands; not open when that cannot be. This object is to be deleted then, which leaves the
+  // connection alone.
   Descriptor HandOver();
 
   // Counts what is and will be queued here towards `gate`.
