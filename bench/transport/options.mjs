@@ -4,6 +4,15 @@ import { PEERS } from './peers/index.mjs'
 
 export const KINDS = ['rtt', 'window', 'oneway', 'idle']
 
+export const PROGRAMS = [
+  'heartbeat-blocked',
+  'heartbeat-deviation',
+  'heartbeat-saturation',
+  'idle-memory',
+  'dead-peers',
+  'soak',
+]
+
 const HELP = `npm run bench:transport [-- options]
   --json              one line of JSON a row instead of the table
   --rounds N          interleaved rounds, default 5
@@ -15,6 +24,8 @@ const HELP = `npm run bench:transport [-- options]
   --connections N     of an idle run, default 5000
   --pin same|two|free both ends on one core, on one each, or where the system puts them (default)
   --out DIR           where the plot and the results go, default bench/results
+npm run bench:transport -- PROGRAM [--json] [--seconds S]
+  ${PROGRAMS.join(', ')}
 `
 
 /** Exits with 2 and what is wrong when a value is none. */

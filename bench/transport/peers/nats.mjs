@@ -1,7 +1,7 @@
 // nats 2 through a nats-server of its own, which the server's process starts and ends. The broker's CPU counts.
 import { spawn, spawnSync } from 'node:child_process'
-import { createServer } from 'node:net'
 import { connect as natsConnect } from 'nats'
+import { freePort } from '../free-port.mjs'
 
 export const name = 'nats'
 export const modes = ['']
@@ -55,12 +55,4 @@ async function whenUp(attempt) {
       await new Promise((resolve) => setTimeout(resolve, 50))
     }
   }
-}
-
-async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
 }
