@@ -1,5 +1,5 @@
-// Admission by secrets: each end proves to the other that it knows one that both know. A proof covers all that
-// both have said, so that none serves twice, elsewhere, or in the other direction.
+// Admission by secrets: each end proves to the other that it knows one that both know. A proof covers all
+// that both have said, so that none serves twice, elsewhere, or in the other direction.
 #include <string_view>
 
 #include "control_plane.h"

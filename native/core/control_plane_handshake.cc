@@ -111,8 +111,8 @@ void ControlPlane::OnHello(Connection& connection, const FrameView& frame, uint6
 }
 
 // `rest` is what follows the hello and its nonce in `body`.
-std::optional<BadInputReason> ControlPlane::WhyRejectAck(Connection& connection, const Hello& hello, Bytes body,
-                                                         Bytes rest) {
+std::optional<BadInputReason> ControlPlane::WhyRejectAck(Connection& connection, const Hello& hello,
+                                                         Bytes body, Bytes rest) {
   // An answer to another hello than ours.
   if (hello.dial != connection.rank.dial || hello.lane != connection.lane) return BadInputReason::kBadHello;
   const std::optional<Bytes> proofs = hello.nonce.has_value() ? DecodeProofs(rest) : Bytes();

@@ -1,5 +1,5 @@
-// Data lanes: sockets of their own beside a complete link. Only their handshake is ours, and it touches neither
-// links nor targets; then they leave.
+// Data lanes: sockets of their own beside a complete link. Only their handshake is ours, and it touches
+// neither links nor targets; then they leave.
 #include <utility>
 
 #include "control_plane.h"
@@ -84,8 +84,8 @@ void ControlPlane::HandOver(Connection& connection) {
   effects_->HandOver(id, lane, unread);
 }
 
-// Of a quarantined incarnation. Its control link says why; a dialler that has taken our ack would read a frame
-// from here as data.
+// Of a quarantined incarnation. Its control link says why; a dialler that has taken our ack would read a
+// frame from here as data.
 void ControlPlane::EndLaneHandshakes(Uid uid, uint64_t now_us) {
   std::vector<Connection*> ended;
   for (const auto& [id, connection] : connections_) {

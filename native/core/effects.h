@@ -30,8 +30,9 @@ class Effects {
   virtual void Shutdown(ConnectionId id) = 0;
   // Closes at once; the id is never heard of again.
   virtual void Destroy(ConnectionId id) = 0;
-  // The socket leaves the control plane: the id is never heard of again, and Destroy is not called for it. What
-  // was queued by Write goes out first. `unread` are bytes read past the handshake, valid during the call.
+  // The socket leaves the control plane: the id is never heard of again, and Destroy is not called for it.
+  // What was queued by Write goes out first. `unread` are bytes read past the handshake, valid during the
+  // call.
   virtual void HandOver(ConnectionId id, const LaneHandOver& lane, Bytes unread) = 0;
 
   // False when a message did not fit into the bounded inbox and was not taken. Other events always fit.

@@ -40,8 +40,8 @@ struct LinkRank {
 
   friend auto operator<=>(const LinkRank&, const LinkRank&) = default;
 
-  // Whether a socket of this rank, come later, takes the place of one of that rank. Where numbers have come to
-  // an end nobody can draw a higher one: then a side may at least replace its own.
+  // Whether a socket of this rank, come later, takes the place of one of that rank. Where numbers have come
+  // to an end nobody can draw a higher one: then a side may at least replace its own.
   bool Outranks(const LinkRank& former) const {
     return *this > former || (*this == former && dial == UINT32_MAX);
   }

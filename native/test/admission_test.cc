@@ -1,5 +1,5 @@
-// Admission by secrets: who is let in, what a proof covers, and that neither a recorded, a changed nor a missing
-// one opens anything.
+// Admission by secrets: who is let in, what a proof covers, and that neither a recorded, a changed nor a
+// missing one opens anything.
 #include <algorithm>
 #include <string_view>
 
@@ -87,7 +87,8 @@ TEST("who has no secret is refused by who has one, and asked again by nobody but
   open.plane->Connect(closed.address, 0, world.now_us);
   world.Run(3 * kSecondUs);
   CHECK(open.Count(EventType::kRefused) > 1 && open.Count(EventType::kGated) > 1);
-  CHECK(open.Last(EventType::kRefused)->reason == static_cast<uint8_t>(core::RefusalReason::kUnauthenticated));
+  CHECK(open.Last(EventType::kRefused)->reason ==
+        static_cast<uint8_t>(core::RefusalReason::kUnauthenticated));
   CHECK(closed.counters.Get(BadInputReason::kUnauthenticated) == open.Count(EventType::kRefused));
   CHECK(closed.Count(EventType::kBadInput) == open.Count(EventType::kRefused));
   CHECK(open.counters.Get(BadInputReason::kUnauthenticated) == 0);
@@ -301,8 +302,8 @@ struct Carried {
   bool changed;
 };
 
-// Carries a handshake between two nodes, with one bit of one frame changed on the way, if the frame is so long,
-// and its CRC made right again.
+// Carries a handshake between two nodes, with one bit of one frame changed on the way, if the frame is so
+// long, and its CRC made right again.
 Carried Carry(Lane lane, size_t frame, size_t bit) {
   World world(1);
   WorldNode& a = world.Add(kLow, {kOld});

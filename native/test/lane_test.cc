@@ -1,5 +1,5 @@
-// Data lanes up to their hand-over: who gets which socket, what becomes of one that fails, and that nothing else
-// is touched by any of it.
+// Data lanes up to their hand-over: who gets which socket, what becomes of one that fails, and that nothing
+// else is touched by any of it.
 #include "../core/limits.h"
 #include "check.h"
 #include "lane_rig.h"

@@ -1,6 +1,6 @@
 // Control planes joined by simulated sockets on one virtual clock: a seeded, repeatable network in memory.
-// Bytes take time and arrive in random pieces; hosts can be cut off, killed, paused. Lanes that were handed over
-// go on carrying bytes; what a plane writes to a connection that a test drives by hand is kept for it.
+// Bytes take time and arrive in random pieces; hosts can be cut off, killed, paused. Lanes that were handed
+// over go on carrying bytes; what a plane writes to a connection that a test drives by hand is kept for it.
 #pragma once
 
 #include <map>
