@@ -58,7 +58,7 @@ export function report(program, json, figures, bars) {
   for (const { what, value, unit, max, met } of judged) {
     const verdict = met ? 'met' : 'NOT MET'
     process.stdout.write(
-      `${program.padEnd(22)}${what.padEnd(52)}${value} ${unit} (bar <= ${max})  ${verdict}\n`,
+      `${program.padEnd(22)}${what.padEnd(58)} ${value} ${unit} (bar <= ${max})  ${verdict}\n`,
     )
   }
 }
