@@ -258,6 +258,21 @@ describe('reading from a lane socket', () => {
     )
   })
 
+  it('gives bytes that are no frames in order as well, whatever is left of them each time', async () => {
+    const { socket, probe } = laneOn()
+    probe.attach()
+    await turn()
+    probe.take = (count) => count - (count % 10)
+    // Read as a length, any four of them are less than what is missing to the next ten.
+    const stream = Buffer.alloc(400)
+    for (let at = 0; at < stream.length; at += 4) stream[at] = 1 + ((at * 7) % 5)
+    for (let at = 0; at < stream.length; at += 19) {
+      socket.push(Buffer.from(stream.subarray(at, at + 19)))
+      await turn()
+    }
+    expect(stream.equals(probe.received)).toBe(true)
+  })
+
   it('offers what was left while reading was off, without anything new having come', async () => {
     const { socket, lane, probe } = laneOn()
     probe.attach()
@@ -300,6 +315,22 @@ describe('reading from a lane socket', () => {
     await turns(2)
     expect(probe.ends).toEqual([how])
     expect(lane.write(pattern(10), 0, 10)).toBe(0)
+  })
+
+  it('tells of the end that came first', async () => {
+    const { socket, lane, probe } = laneOn()
+    probe.attach()
+    await turn()
+    lane.setReading(false)
+    socket.push(null)
+    socket.read(0)
+    await turns(2)
+    socket.destroy(Object.assign(new Error('late'), { code: 'ECONNRESET' }))
+    await turns(2)
+    expect(probe.ends).toEqual([])
+    lane.setReading(true)
+    await turns(2)
+    expect(probe.ends).toEqual(['ended'])
   })
 
   it('tells nothing of an error that comes after the end', async () => {

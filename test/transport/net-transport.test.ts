@@ -8,9 +8,11 @@ import {
   isLinked,
   linkedPair,
   type Node,
+  type NodeOptions,
   startNode,
   transportOptions,
 } from '../contract/harness.js'
+import { isSame, LaneProbe, pattern } from '../contract/lane-probe.js'
 import { realHarness } from '../contract/real-harness.js'
 
 const harness = realHarness(createNetTransport, false)
@@ -87,6 +89,25 @@ describe('net transport', () => {
     const closed = createNetTransport(transportOptions(harness, freshUid()))
     await closed.close()
     await expect(closed.start(() => {})).rejects.toMatchObject({ code: 'ERR_SKEIN_CLOSED' })
+  })
+
+  it('writes on a lane behind what the handshake has still to say', async () => {
+    const probes: LaneProbe[] = []
+    const onBatch: NonNullable<NodeOptions['onBatch']> = (batch) => {
+      for (const event of batch) {
+        if (event.type !== 'laneOpened') continue
+        const probe = new LaneProbe(event.socket).attach()
+        probes.push(probe)
+        // In the turn in which the handshake became complete: `ready` may not have left yet.
+        probe.send(pattern(1000))
+      }
+    }
+    const [a, b] = await linkedPair(harness, open, { onBatch })
+    a.transport.openLane(b.uid, 'ordinary', 1)
+    await harness.waitFor(() => probes.filter((probe) => probe.receivedBytes === 1000).length === 2, 'bytes')
+    expect(probes.every((probe) => isSame(probe.received, pattern(1000)))).toBe(true)
+    expect([...eventsOf(a, 'badInput'), ...eventsOf(b, 'badInput')]).toEqual([])
+    for (const probe of probes) probe.destroy()
   })
 
   it.each([

@@ -5,6 +5,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import type { Address } from '../../src/core/address.js'
 import { TRANSPORT_LIMITS } from '../../src/transport/limits.js'
 import { createNetTransport } from '../../src/transport/net/net-transport.js'
+import { TlsEnds } from '../../src/transport/net/tls-ends.js'
 import type { TlsOptions } from '../../src/transport/transport.js'
 import { decodeFrame, decodeRefusal, FrameKind, RefusalReason } from '../../src/wire/frame.js'
 import {
@@ -372,6 +373,38 @@ describe('TLS that does not come to an end', () => {
     for (let index = 0; index < 5; index += 1) await round()
     await harness.waitFor(() => harness.openDescriptors()! <= before, `no more than ${before} descriptors`)
     expect(badInputs(a)).toEqual([])
+  })
+
+  it('is forgotten with its connection', async () => {
+    const ends = new TlsEnds(good)
+    const remembered = () => (Reflect.get(ends, 'handshakes') as Map<string, unknown>).size
+    const accepted: Socket[] = []
+    const outcomes: string[] = []
+    const server = createServer((socket) => {
+      accepted.push(socket)
+      socket.on('error', () => {})
+      ends.accept(socket, {
+        onSecure: (secure) => {
+          outcomes.push('secure')
+          played.push(secure)
+        },
+        onFault: (fault) => outcomes.push(fault),
+      })
+    })
+    played.push({ destroy: () => server.close() })
+    await new Promise<void>((resolve) => server.listen(0, LOCAL, resolve))
+    const address = { host: LOCAL, port: (server.address() as { port: number }).port }
+    const [gone, strange] = [plainTo(address), plainTo(address)]
+    await harness.waitFor(() => accepted.length === 2, 'both')
+    expect(remembered()).toBe(2)
+    gone.destroy()
+    strange.write('what?')
+    await harness.waitFor(() => remembered() === 0, 'nothing to be remembered')
+    expect(outcomes).toEqual(['badMagic'])
+    const client = tls.connect({ ...address, ca: ours.pem, servername: '' })
+    played.push(client)
+    await harness.waitFor(() => outcomes.length === 2, 'the client')
+    expect([remembered(), outcomes[1]]).toEqual([0, 'secure'])
   })
 
   it('is given up by a dialler in its own time', async () => {
