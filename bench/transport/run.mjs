@@ -1,11 +1,13 @@
 // One run: a server and a client in processes of their own, and what both of them measured.
 import { fileURLToPath } from 'node:url'
 import { Child } from './child.mjs'
-import { buildRaw } from './raw/build.mjs'
+import { buildProbe, buildRaw } from './raw/build.mjs'
 
 const WORKER = fileURLToPath(new URL('./worker.mjs', import.meta.url))
 /** What a run may take beside its own seconds: start, drain, a peer that is very slow. */
 const GRACE_MS = 30_000
+/** Name under which a standalone transport admits its peers by default. */
+export const CLUSTER = 'transport'
 const WARM_CONNECTIONS = 500
 const OPEN_TIMEOUT_MS = 120_000
 const SETTLE_MS = 1000
@@ -51,16 +53,27 @@ export async function runIdle(cell) {
   try {
     const { ready } = await server.next()
     const all = cell.connections + WARM_CONNECTIONS
-    client = start('idle', cell, [ready, all], [ready, all], gc)
-    await client.ask(`open ${WARM_CONNECTIONS}`, OPEN_TIMEOUT_MS)
+    client = cell.peer === 'skein' ? handMade(ready) : start('idle', cell, [ready, all], [ready, all], gc)
+    await open(client, cell, WARM_CONNECTIONS)
     const before = await settled(server)
-    await client.ask(`open ${cell.connections}`, OPEN_TIMEOUT_MS)
+    await open(client, cell, cell.connections)
     const after = await settled(server)
     return { rssBytesPerConnection: (after.rssBytes - before.rssBytes) / cell.connections }
   } finally {
     client?.kill()
     server.kill()
   }
+}
+
+/** Peers of skein made by hand: thousands of whole nodes in one process would be busy with their own clocks. */
+function handMade(address) {
+  return new Child(buildProbe(), [address, CLUSTER, 'idle'])
+}
+
+async function open(client, { peer }, count) {
+  if (peer !== 'skein') return void (await client.ask(`open ${count}`, OPEN_TIMEOUT_MS))
+  await client.ask(`links ${count}`, OPEN_TIMEOUT_MS)
+  await client.ask('lanes', OPEN_TIMEOUT_MS)
 }
 
 async function settled(server) {

@@ -4,8 +4,8 @@
 import { Child } from '../child.mjs'
 import { loadPeer } from '../peers/index.mjs'
 import { buildProbe } from '../raw/build.mjs'
-import { runIdle } from '../run.mjs'
-import { CLUSTER, readArguments, report, runProgram, sleep, startSubject } from './program.mjs'
+import { CLUSTER, runIdle } from '../run.mjs'
+import { readArguments, report, runProgram, sleep, startSubject } from './program.mjs'
 
 /** Paid once, whatever the number. */
 const WARM_LINKS = 500

@@ -3,8 +3,8 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { Child } from '../child.mjs'
 import { buildProbe } from '../raw/build.mjs'
+import { CLUSTER } from '../run.mjs'
 
-export const CLUSTER = 'transport'
 const SUBJECT = fileURLToPath(new URL('./subject.mjs', import.meta.url))
 
 export const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
