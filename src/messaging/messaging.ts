@@ -28,7 +28,7 @@ export interface MessageContext {
   readonly from: Sender
   readonly topic: string
   readonly lane: DataLane
-  /** Of a request: aborted when its sender has given it up or cannot be answered any more. Of a message: never. */
+  /** Of a request or a stream: aborted when its sender has given it up, or is gone. Of a message: never. */
   readonly signal: AbortSignal
 }
 
@@ -38,7 +38,11 @@ export type Handler = (
   context: MessageContext,
 ) => Uint8Array | undefined | void | Promise<Uint8Array | undefined | void>
 
-/** Chunks in, chunks out; chunks are the receiver's to keep. Either side may end first; leaving a loop early cancels the stream. */
+/**
+ * Chunks in, chunks out; they are the receiver's to keep. Their bytes stay in order, but where a chunk begins and ends is not kept:
+ * long ones are cut, small ones may arrive together. Either side may end first; leaving a loop early cancels the stream. A handler
+ * that is done and has not begun to read ends it too. What it throws becomes `ERR_SKEIN_REMOTE_ERROR` at the opener's end.
+ */
 export type StreamHandler = (
   incoming: AsyncIterable<Uint8Array>,
   context: MessageContext,
@@ -60,9 +64,9 @@ export interface StreamOptions {
   readonly signal?: AbortSignal
 }
 
-/** The other half of a stream that this side has opened. Leaving its loop early cancels both directions. */
+/** The other half of a stream that this side has opened. Leaving its loop early cancels both directions. Unread, it holds the handler up. */
 export interface MessageStream extends AsyncIterable<Uint8Array> {
-  /** Resolves when the peer has taken all that `source` gave, or has ended; rejects with what broke the stream. */
+  /** Resolves when the peer's reader has taken all that `source` gave, or wants no more; rejects with what broke the stream. */
   readonly sent: Promise<void>
   cancel(reason?: string): void
 }
@@ -79,7 +83,10 @@ export interface Peer {
    * `_NO_HANDLER`, `_BUSY`, `_REMOTE_ERROR`, `_ABORTED`, `_OUTBOX_FULL`, `_CLOSED`. Except after `_NO_HANDLER`, `_BUSY` and `_OUTBOX_FULL` it may have been handled.
    */
   request(topic: string, bytes: Uint8Array, options?: RequestOptions): Promise<Uint8Array>
-  /** Opens a stream; `source` is read as fast as the peer takes it. */
+  /**
+   * Opens a stream; `source` is read as fast as the peer takes it. Throws `ERR_SKEIN_OUTBOX_FULL`, `_ABORTED`, `_CLOSED`; then nothing was
+   * opened. The stream breaks with `_NO_HANDLER`, `_BUSY`, `_REMOTE_ERROR`, `_STREAM_RESET`, `_ABORTED`, `_UNREACHABLE`, `_QUARANTINED`, `_CLOSED`.
+   */
   stream(topic: string, source?: AsyncIterable<Uint8Array>, options?: StreamOptions): MessageStream
   readonly writableNeedDrain: boolean
   /** Resolves once the outbox is below its low-water mark, or the peer is given up. */

@@ -34,6 +34,8 @@ export class FakeSocket implements LaneSocket {
   private isShut = false
   private ending: LaneEnd | undefined
   private isOver = false
+  /** Nothing goes in or out any more, though its owner may not know yet. */
+  private isDead = false
   private isReading = true
   private rest = new Uint8Array(0)
 
@@ -46,7 +48,7 @@ export class FakeSocket implements LaneSocket {
   }
 
   write(bytes: Uint8Array, from: number, to: number): number {
-    if (this.destroyed || this.isOver || this.isShut) return 0
+    if (this.destroyed || this.isOver || this.isShut || this.isDead) return 0
     const room = Math.max(0, this.capacityBytes - this.flyingBytes)
     const taken = Math.min(room, this.takes(to - from), to - from)
     if (taken > 0) this.flying.push(bytes.subarray(from, from + taken))
@@ -84,6 +86,7 @@ export class FakeSocket implements LaneSocket {
   /** What is on its way is lost, and both ends hear of it. */
   kill(): void {
     for (const end of [this, this.peer]) {
+      end.isDead = true
       end.flying.length = 0
       end.flyingBytes = 0
       end.ending ??= 'reset'
