@@ -18,6 +18,7 @@ import type { ResolvedMessagingOptions } from './options.js'
 import { PeerLink } from './peer-link.js'
 import { Slab } from './slab.js'
 import { type Topic, TopicTable } from './topics.js'
+import { ViewMaker } from './view-maker.js'
 
 /** What the messaging layer tells of itself. */
 export type MessagingEvent =
@@ -39,6 +40,7 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
   readonly plane: DataPlane<Topic, PeerLink>
   readonly topics = new TopicTable()
   readonly slab = new Slab()
+  readonly views = new ViewMaker()
   readonly counters = {
     messagesOut: 0,
     messagesIn: 0,

@@ -296,7 +296,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     office.counters.messagesIn += 1
     const handler = named?.handler ?? (named === undefined ? undefined : office.topics.current(named).handler)
     if (handler === undefined) return office.noHandler(this.sender, named?.name ?? '', to - from)
-    const view = new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from) as BorrowedBytes
+    const view = office.views.view(bytes, from, to) as BorrowedBytes
     const context = this.contextOf(named!, lane)
     try {
       const result = handler(view, context)
@@ -333,7 +333,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     if (handler === undefined) return this.fail(correlation, FailureCode.noHandler, '')
     if (this.busy.size >= MESSAGING_LIMITS.inboundRequestsMax)
       return this.fail(correlation, FailureCode.busy, 'too many requests of one peer are being handled')
-    const view = new Uint8Array(bytes.buffer, bytes.byteOffset + from, to - from) as BorrowedBytes
+    const view = office.views.view(bytes, from, to) as BorrowedBytes
     const topic = named!.name
     const context = new InboundContext(this.sender, topic, lane, true)
     try {

@@ -1,4 +1,6 @@
 /** Copies of small answers, cut from shared pieces: an allocation of their own costs several times as much. */
+import { ViewMaker } from './view-maker.js'
+
 const SLAB_BYTES = 16 * 1024
 const SHARED_BYTES_MAX = 1024
 
@@ -6,6 +8,7 @@ export class Slab {
   private buffer = new ArrayBuffer(SLAB_BYTES)
   private whole = new Uint8Array(this.buffer)
   private at = 0
+  private readonly views = new ViewMaker()
 
   /** `bytes[from..to)` as bytes that stay; they may share an ArrayBuffer with others. */
   copy(bytes: Uint8Array, from: number, to: number): Uint8Array {
@@ -19,7 +22,7 @@ export class Slab {
     const start = this.at
     // Views of the next copy begin at a multiple of eight, so that typed arrays of any kind can be laid over them.
     this.at = (start + length + 7) & ~7
-    this.whole.set(new Uint8Array(bytes.buffer, bytes.byteOffset + from, length), start)
+    this.whole.set(this.views.view(bytes, from, to), start)
     return new Uint8Array(this.buffer, start, length)
   }
 }
