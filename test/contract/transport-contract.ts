@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe } from 'vitest'
 import { admissionAttackContract } from './admission-attack-contract.js'
 import { admissionContract } from './admission-contract.js'
+import { admissionRelayContract } from './admission-relay-contract.js'
 import { badInputContract } from './bad-input-contract.js'
 import { diallingContract } from './dialling-contract.js'
 import { closeNodes, type Harness, type Node } from './harness.js'
@@ -55,6 +56,7 @@ export function transportContract(name: string, makeHarness: () => Harness): voi
       laneAcceptContract,
       admissionContract,
       admissionAttackContract,
+      admissionRelayContract,
     ])
   })
 }
