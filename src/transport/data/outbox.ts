@@ -312,5 +312,5 @@ export class Outbox {
  * acknowledges half a frame makes it begin in the midst of one.
  */
 function frameEnd(view: DataView, at: number): number {
-  return at + DATA_LENGTH_BYTES + view.getUint32(at, true)
+  return at + DATA_LENGTH_BYTES + Math.max(DATA_HEADER_BYTES, view.getUint32(at, true))
 }
