@@ -17,7 +17,7 @@ const HELP = `npm run bench:transport [-- options]
   --json              one line of JSON a row instead of the table
   --rounds N          interleaved rounds, default 5
   --seconds S         measured per run, default 1
-  --warm S            before that, default 0.5
+  --warm S            before that, default 1; with less, V8 is still at work
   --peers a,b         default ${PEERS.join(',')}
   --kinds a,b         default ${KINDS.join(',')}
   --bytes a,b         default 100,1024,65536,1048576
@@ -58,7 +58,7 @@ function parse(argv) {
         json: { type: 'boolean', default: false },
         rounds: { type: 'string', default: '5' },
         seconds: { type: 'string', default: '1' },
-        warm: { type: 'string', default: '0.5' },
+        warm: { type: 'string', default: '1' },
         peers: { type: 'string', default: PEERS.join(',') },
         kinds: { type: 'string', default: KINDS.join(',') },
         bytes: { type: 'string', default: '100,1024,65536,1048576' },
