@@ -1,5 +1,6 @@
-// Many idle links in little memory. Lines on stdin: "links N" opens N control links of as many incarnations, "lanes"
-// an ordinary lane beside each link that has none, on which one request has been answered. Each is answered by one line when all of them stand.
+// Many idle links in little memory. Lines on stdin: "links N" opens N control links of as many incarnations,
+// "lanes" an ordinary lane beside each link that has none, on which one request has been answered. Each is
+// answered by one line when all of them stand.
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -34,7 +35,8 @@ int RunIdle(const std::string& address, const std::string& cluster) {
   std::vector<Held> held;
   for (std::string line = ReadLine(); !line.empty(); line = ReadLine()) {
     if (line.starts_with("links ")) {
-      const size_t wanted = std::min<size_t>(kLinksMax, held.size() + static_cast<size_t>(atol(line.c_str() + 6)));
+      const size_t wanted =
+          std::min<size_t>(kLinksMax, held.size() + static_cast<size_t>(atol(line.c_str() + 6)));
       while (held.size() < wanted) {
         const skein::core::Uid uid = NewUid();
         held.push_back({uid, std::make_unique<Link>(address, cluster, uid), nullptr});

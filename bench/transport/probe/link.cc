@@ -99,7 +99,8 @@ skein::core::Uid NewUid() {
 
 Link::~Link() { close(fd_); }
 
-Link::Link(const std::string& address, const std::string& cluster, skein::core::Uid uid, skein::core::Lane lane) {
+Link::Link(const std::string& address, const std::string& cluster, skein::core::Uid uid,
+           skein::core::Lane lane) {
   const size_t colon = address.rfind(':');
   if (colon == std::string::npos) Fail("\"" + address + "\" is no address");
   const std::string host = address.substr(0, colon);
@@ -179,7 +180,8 @@ bool Link::Read(std::vector<Arrival>* arrivals) {
   reader_.Feed({bytes, static_cast<size_t>(got)});
   FrameView frame;
   FrameReader::Status status;
-  while ((status = reader_.Next(skein::core::limits::kControlFrameBytesMax, &frame)) == FrameReader::Status::kFrame)
+  while ((status = reader_.Next(skein::core::limits::kControlFrameBytesMax, &frame)) ==
+         FrameReader::Status::kFrame)
     arrivals->push_back({frame.header.kind, frame.header.sequence, at_ns});
   return status == FrameReader::Status::kNeedMore;
 }

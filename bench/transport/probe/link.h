@@ -1,5 +1,5 @@
-// One control link to a node under test, made by hand on skein's own codecs. Arrivals carry the kernel's time stamps, so
-// that what is measured is the node and the wire, not when this process was scheduled.
+// One control link to a node under test, made by hand on skein's own codecs. Arrivals carry the kernel's time
+// stamps, so that what is measured is the node and the wire, not when this process was scheduled.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,8 @@ skein::core::Uid NewUid();
 
 class Link {
  public:
-  // Dials and completes the handshake as this incarnation of `cluster`; ends the process with a reason when it cannot.
+  // Dials and completes the handshake as this incarnation of `cluster`; ends the process with a reason when
+  // it cannot.
   Link(const std::string& address, const std::string& cluster, skein::core::Uid uid,
        skein::core::Lane lane = skein::core::Lane::kControl);
   Link(const Link&) = delete;
@@ -34,7 +35,8 @@ class Link {
   void Watch(uint32_t interval_ms);
   // Sends a beat that asks for an echo; returns when it was written.
   uint64_t Beat(uint32_t sequence, uint32_t interval_ms);
-  // Begins the stream of a data lane, has one request answered by `topic` and acknowledges that, as a peer does that then idles.
+  // Begins the stream of a data lane, has one request answered by `topic` and acknowledges that, as a peer
+  // does that then idles.
   void UseLane(skein::core::Lane lane, const std::string& topic);
   // Reads once, without waiting, and appends what has arrived whole. False at the end of the stream.
   bool Read(std::vector<Arrival>* arrivals);

@@ -1,6 +1,6 @@
-// probe ADDRESS CLUSTER WATCH_MS ECHO_MS: watches a node's beats, and sends it beats that ask for echoes; 0 for neither.
-// probe ADDRESS CLUSTER idle: see idle.cc.
-// A line "phase" on stdin prints, as one line of JSON, what was measured since the last one; its end ends the probe.
+// probe ADDRESS CLUSTER WATCH_MS ECHO_MS: watches a node's beats, and sends it beats that ask for echoes; 0
+// for neither. probe ADDRESS CLUSTER idle: see idle.cc. A line "phase" on stdin prints, as one line of JSON,
+// what was measured since the last one; its end ends the probe.
 #include <poll.h>
 #include <sched.h>
 #include <stdio.h>
@@ -79,7 +79,8 @@ class Probe {
   // A node that has read several beats answers the newest: that one reply is the reply to all of them.
   void TakeEcho(const Arrival& echo) {
     const auto end = asked_.upper_bound(echo.sequence);
-    for (auto asked = asked_.begin(); asked != end; ++asked) echoes_ms_.push_back(Milliseconds(asked->second, echo.at_ns));
+    for (auto asked = asked_.begin(); asked != end; ++asked)
+      echoes_ms_.push_back(Milliseconds(asked->second, echo.at_ns));
     asked_.erase(asked_.begin(), end);
   }
 

@@ -1,7 +1,7 @@
 // The raw client: the same three ways of driving a connection as the JavaScript one, without promises.
-#include <sys/epoll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -88,7 +88,8 @@ class Client {
   static uint64_t ToNs(double seconds) { return static_cast<uint64_t>(seconds * 1e9); }
 
   void Request(uint32_t count) {
-    for (uint32_t i = 0; i < count; ++i) AppendFrame(&connection_.out(), ++correlation_ | 1, body_.data(), body_.size());
+    for (uint32_t i = 0; i < count; ++i)
+      AppendFrame(&connection_.out(), ++correlation_ | 1, body_.data(), body_.size());
   }
 
   // Writes everything. Answers are read meanwhile: neither end may stand with both directions full.
@@ -140,7 +141,9 @@ class Client {
 
 double PercentileUs(std::vector<uint32_t>* samples, double share) {
   const size_t last = samples->size() - 1;
-  const auto at = samples->begin() + static_cast<ptrdiff_t>(std::min(last, static_cast<size_t>(share * static_cast<double>(samples->size()))));
+  const auto at =
+      samples->begin() + static_cast<ptrdiff_t>(std::min(
+                             last, static_cast<size_t>(share * static_cast<double>(samples->size()))));
   std::nth_element(samples->begin(), at, samples->end());
   return *at / 1000.0;
 }
@@ -162,8 +165,9 @@ int RunClient(const std::string& address, const std::string& kind, size_t bytes,
   const uint64_t cpu_before = CpuUs();
   const Outcome outcome = run(seconds);
   const uint64_t cpu_us = CpuUs() - cpu_before;
-  printf("{\"messages\":%llu,\"seconds\":%.6f,\"cpuUs\":%llu", static_cast<unsigned long long>(outcome.messages),
-         static_cast<double>(outcome.elapsed_ns) / 1e9, static_cast<unsigned long long>(cpu_us));
+  printf("{\"messages\":%llu,\"seconds\":%.6f,\"cpuUs\":%llu",
+         static_cast<unsigned long long>(outcome.messages), static_cast<double>(outcome.elapsed_ns) / 1e9,
+         static_cast<unsigned long long>(cpu_us));
   if (kind == "rtt") {
     printf(",\"p50Us\":%.2f,\"p99Us\":%.2f,\"p999Us\":%.2f", PercentileUs(&client.samples(), 0.5),
            PercentileUs(&client.samples(), 0.99), PercentileUs(&client.samples(), 0.999));

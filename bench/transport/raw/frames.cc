@@ -26,7 +26,8 @@ bool Connection::Flush() {
   while (written_ < out_.size()) {
     const ssize_t sent = send(fd_, out_.data() + written_, out_.size() - written_, MSG_NOSIGNAL);
     if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) return errno != EAGAIN;  // a broken connection takes nothing any more; its end is read as such
+    if (sent < 0)
+      return errno != EAGAIN;  // a broken connection takes nothing any more; its end is read as such
     written_ += static_cast<size_t>(sent);
   }
   out_.clear();
@@ -72,7 +73,8 @@ int Listen(uint16_t* port) {
   at.sin_family = AF_INET;
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   socklen_t size = sizeof at;
-  if (fd < 0 || bind(fd, reinterpret_cast<sockaddr*>(&at), size) != 0 || listen(fd, 1024) != 0) Fail("listen");
+  if (fd < 0 || bind(fd, reinterpret_cast<sockaddr*>(&at), size) != 0 || listen(fd, 1024) != 0)
+    Fail("listen");
   if (getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) != 0) Fail("getsockname");
   SetNonBlocking(fd);
   *port = ntohs(at.sin_port);

@@ -1,5 +1,6 @@
-// Frames of the raw peer, the same as those of the node:net one: u32 length of what follows, u32 correlation, body.
-// Correlation 0 is a message that is only counted. Also what both ends share: buffers, sockets, usage, lines on stdout.
+// Frames of the raw peer, the same as those of the node:net one: u32 length of what follows, u32 correlation,
+// body. Correlation 0 is a message that is only counted. Also what both ends share: buffers, sockets, usage,
+// lines on stdout.
 #pragma once
 
 #include <cstddef>
@@ -78,7 +79,8 @@ class Connection {
   size_t written_ = 0;
 };
 
-// An address as the coordinator hands it over, "127.0.0.1:4711"; ends the process when it is none of this machine.
+// An address as the coordinator hands it over, "127.0.0.1:4711"; ends the process when it is none of this
+// machine.
 int ConnectTo(const std::string& address);
 // Listens on a free port of 127.0.0.1.
 int Listen(uint16_t* port);
@@ -95,8 +97,8 @@ std::string ReadLine();
 [[noreturn]] void Fail(const char* what);
 
 int RunServer(bool counting);
-int RunClient(const std::string& address, const std::string& kind, size_t bytes, uint32_t window, double warm_seconds,
-              double seconds);
+int RunClient(const std::string& address, const std::string& kind, size_t bytes, uint32_t window,
+              double warm_seconds, double seconds);
 int RunIdle(const std::string& address, uint32_t connections);
 int RunDead(uint32_t refusing, uint32_t blackholed, uint32_t silent);
 

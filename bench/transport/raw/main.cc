@@ -7,8 +7,10 @@
 
 int main(int count, char** arguments) {
   const std::vector<std::string> words(arguments + 1, arguments + count);
-  if (!words.empty() && words[0] == "server") return bench::RunServer(words.size() > 1 && words[1] == "counting");
-  if (words.size() == 3 && words[0] == "idle") return bench::RunIdle(words[1], static_cast<uint32_t>(atoi(words[2].c_str())));
+  if (!words.empty() && words[0] == "server")
+    return bench::RunServer(words.size() > 1 && words[1] == "counting");
+  if (words.size() == 3 && words[0] == "idle")
+    return bench::RunIdle(words[1], static_cast<uint32_t>(atoi(words[2].c_str())));
   if (words.size() == 7 && words[0] == "client") {
     return bench::RunClient(words[1], words[2], static_cast<size_t>(atol(words[3].c_str())),
                             static_cast<uint32_t>(atoi(words[4].c_str())), atof(words[5].c_str()),

@@ -1,8 +1,8 @@
 // The raw server: one epoll loop, one read and one write per readable connection.
-#include <stdio.h>
-#include <sys/epoll.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -64,7 +64,8 @@ class Server {
       if (correlation == 0) {
         received_ += 1;
       } else if (counting_) {
-        AppendFrame(&connection.out(), correlation, reinterpret_cast<const uint8_t*>(&received_), sizeof received_);
+        AppendFrame(&connection.out(), correlation, reinterpret_cast<const uint8_t*>(&received_),
+                    sizeof received_);
       } else {
         AppendFrame(&connection.out(), correlation, body, bytes);
       }
@@ -77,8 +78,10 @@ class Server {
     const bool blocked = !connection.Flush();
     if (blocked != waits_.contains(fd)) {
       Watch(epoll_, fd, blocked ? EPOLLIN | EPOLLOUT : EPOLLIN, true);
-      if (blocked) waits_.emplace(fd, true);
-      else waits_.erase(fd);
+      if (blocked)
+        waits_.emplace(fd, true);
+      else
+        waits_.erase(fd);
     }
   }
 
