@@ -84,6 +84,8 @@ export const DATA_LIMITS = {
   ackDelayMs: 50,
   /** What one turn has queued is written before the turn ends when it comes to this. */
   flushBytes: 64 * 1024,
+  /** A lane that holds something unacknowledged, and heard of no progress for one to two times this, gets another socket. */
+  ackTimeoutMs: 15_000,
   /** Memory of an outbox grows by pieces of these sizes; a piece that is acknowledged is used again. */
   segmentBytes: [1024, 4096, 16_384, 65_536, 262_144],
   /** Unused pieces kept. */

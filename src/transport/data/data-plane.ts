@@ -69,6 +69,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     lanesClosedIdle: 0,
     laneFaults: 0,
     lanesReopened: 0,
+    lanesStuck: 0,
     lanesRefused: 0,
     associationsEnded: 0,
   }
@@ -81,6 +82,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   private inBatch = false
   private owing: Lane<T>[] = []
   private readonly ackDeadline = new Deadline(() => this.sendAcks())
+  private readonly stuckDeadline = new Deadline(() => this.replaceStuck())
   private readonly idleDeadline = new Deadline(() => this.closeIdle())
   private openLanes = 0
   private dialsMade = 0
@@ -315,6 +317,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     lane.usedAtMs = this.turnMs
     this.deadlines.clear(association.lost)
     this.deadlines.clear(association.retry)
+    if (this.stuckDeadline.index < 0) this.set(this.stuckDeadline, this.turnMs + DATA_LIMITS.ackTimeoutMs)
     if (this.idleDeadline.index < 0) this.set(this.idleDeadline, this.turnMs + this.options.laneIdleMs)
     if (this.openLanes > this.options.lanesMax) this.closeLeastRecentlyUsed()
     this.openNext(association)
@@ -501,6 +504,20 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
       lane.isOwing = false
       if (lane.socket !== undefined) lane.acknowledge()
     }
+  }
+
+  /** Beats on the control link do not prove that a data lane lives; acks do. What was not acknowledged is sent again. */
+  private replaceStuck(): void {
+    this.turnMs = this.ports.nowMs()
+    for (const association of this.table.values()) {
+      for (const lane of association.lanes()) {
+        if (!lane.isStuck()) continue
+        this.counters.lanesStuck += 1
+        this.dropSocket(lane)
+        this.planReopen(association)
+      }
+    }
+    if (this.openLanes > 0) this.set(this.stuckDeadline, this.turnMs + DATA_LIMITS.ackTimeoutMs)
   }
 
   private closeIdle(): void {

@@ -102,6 +102,8 @@ export class Lane<T> implements LaneSocketHandler {
   held = 0
   /** Of the last traffic either way, by the owner's clock. */
   usedAtMs = 0
+  /** How far the peer had come when it was last looked at, while it owed acks. */
+  private owedAt: number | undefined
   /** On the owner's list of lanes to flush, and to acknowledge. */
   isDirty = false
   isOwing = false
@@ -186,6 +188,14 @@ export class Lane<T> implements LaneSocketHandler {
     socket.attach(this)
     this.flush()
     return true
+  }
+
+  /** True when acks are owed since the last call, and the peer has come no further. */
+  isStuck(): boolean {
+    const { unackedBytes, ackedPosition } = this.outbox
+    const stuck = this.socket !== undefined && unackedBytes > 0 && this.owedAt === ackedPosition
+    this.owedAt = unackedBytes > 0 ? ackedPosition : undefined
+    return stuck
   }
 
   /** Writes what the socket takes now. */
