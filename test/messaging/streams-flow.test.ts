@@ -291,8 +291,12 @@ describe('a peer that does not keep to the protocol', () => {
       }
     })
     const readers = readByHand(b, 'stuck')
-    const say = (kind: number, id: number, body = new Uint8Array(0), flags: number = DataFlag.fromOpener) =>
-      a.frame(b.node, kind, flags, undefined, id, body)
+    const say = (
+      kind: number,
+      id: number,
+      body: Uint8Array = new Uint8Array(0),
+      flags: number = DataFlag.fromOpener,
+    ) => a.frame(b.node, kind, flags, undefined, id, body)
     return { world, a, b, failures, readers, say }
   }
 
