@@ -63,6 +63,7 @@ const commands = {
       ordinary: checkers.ordinary.finish(Number(ordinary)),
       large: checkers.large.finish(Number(large)),
       deadLetters,
+      examples: LANES.flatMap((lane) => checkers[lane].examples),
     }),
   close: async () => {
     await node.close()

@@ -7,6 +7,7 @@ export const ORDINARY_BYTES_MAX = 64 * 1024
 const POOL_BYTES = 4 * 1024 * 1024
 /** How far around the expected message a received one is looked for. */
 const SEARCH_MESSAGES = 200
+const EXAMPLES_MAX = 5
 
 /** mulberry32: small, seeded, good enough to draw sizes. */
 export function generator(seed) {
@@ -62,6 +63,8 @@ export class Checker {
   corrupted = 0
   /** Chunked messages interleave, so that a shorter one may be complete before one that was sent earlier. */
   overtaken = 0
+  /** The first damaged ones: where they differ from what was expected, for whoever looks into it. */
+  examples = []
   /** Numbers that were passed over and may still come late. */
   #missing = new Set()
 
@@ -80,6 +83,7 @@ export class Checker {
     const number = this.#find(bytes)
     if (number === undefined) {
       this.corrupted += 1
+      if (this.examples.length < EXAMPLES_MAX) this.examples.push(this.#difference(bytes))
       this.expected += 1
     } else if (number > this.expected) {
       for (let i = this.expected; i < number; i += 1) this.#missing.add(i)
@@ -94,6 +98,23 @@ export class Checker {
     this.lost = this.#missing.size + Math.max(0, sent - this.expected)
     const { received, bytes, lost, duplicated, reordered, corrupted, overtaken } = this
     return { sent, received, bytes, lost, duplicated, reordered, corrupted, overtaken }
+  }
+
+  #difference(bytes) {
+    const wanted = this.plan.message(this.expected)
+    const differs = [...bytes.keys()].filter((i) => bytes[i] !== wanted[i])
+    const [first, last] = [differs[0], differs.at(-1)]
+    const { lane } = this.plan
+    const { length } = bytes
+    return {
+      lane,
+      number: this.expected,
+      length,
+      expected: wanted.length,
+      first,
+      last,
+      differing: differs.length,
+    }
   }
 
   /** The nearest that is like it: of several missing ones with the same bytes the wrong one may be named, never one too few. */

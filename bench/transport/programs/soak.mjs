@@ -53,6 +53,7 @@ runProgram('soak', async (argv) => {
     faults: addUp(relays.map(({ faults }) => faults)),
     overtaken: sum('overtaken'),
     leaked,
+    damaged: verdicts.flatMap(({ examples }) => examples),
     relayedStill,
     deadLetters: addUp(verdicts.map(({ deadLetters }) => deadLetters)),
   }
