@@ -67,7 +67,6 @@ void ControlPlane::OnLaneAck(Connection& connection, uint64_t now_us) {
     return;
   }
   WriteReady(connection);
-  connection.lane_address.reset();
   --lane_dials_;
   HandOver(connection);
 }

@@ -118,7 +118,9 @@ TEST("a dial from before the question is no answer to a probe; the next one foll
 TEST("gone takes two refusals since the question") {
   Asked asked;
   asked.Fail(GatedReason::kRefused);
-  asked.world.Run(kSpacingUs);
+  // The second refusal comes late enough to confirm the first, if that one counted.
+  asked.world.Run(kSpacingUs + 60'000);
+  CHECK(asked.a.dialled.size() == 2);
   asked.Fail(GatedReason::kRefused);
   CHECK(asked.a.Count(EventType::kProbed) == 0);
   asked.world.Run(50'000);

@@ -57,12 +57,14 @@ TEST("at shutdown pending lanes are closed, without an event, and none is opened
   HandDriven accepted(pair.world, pair.a);
   accepted.WriteHello(HelloOf(pair.b, 1, Lane::kOrdinary));
   const size_t events = pair.a.events.size();
+  const size_t dials = pair.a.dialled.size();
   pair.a.plane->Close(pair.world.now_us);
   pair.Open(pair.a, pair.b, Lane::kLarge, 2);
   accepted.Write(FrameKind::kReady, {});
   greeted.Write(FrameKind::kHelloAck, AckBody(pair.b, 1, Lane::kOrdinary));
   pair.world.Run(uint64_t{core::limits::kDrainTimeoutMs} * 1000);
   CHECK(pair.a.plane->Drained() && pair.a.lanes.empty() && pair.a.events.size() == events);
+  CHECK(pair.a.dialled.size() == dials);
 }
 
 TEST("so many lane dials are under way, and one more fails until one has ended") {
