@@ -9,6 +9,7 @@ import type { FrameReceiver, Lane } from '../transport/data/lane.js'
 import type { UnackedFrame } from '../transport/data/outbox.js'
 import type { DataLane } from '../transport/transport.js'
 import { DATA_OVERHEAD_BYTES, DataKind, FailureCode } from '../wire/data-frame.js'
+import { isBytes, notBytes } from './bytes.js'
 import { DeadLetterBox } from './dead-letters.js'
 import {
   endError,
@@ -44,6 +45,8 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   private readonly requests: RequestTable
   /** Requests of the peer that asynchronous handlers are busy with, by correlation. */
   private readonly busy = new Map<number, InboundContext>()
+  /** Asynchronous handlers that have not settled: also those whose request was given up. */
+  private handling = 0
   private readonly sweep = new Deadline(() => this.sweepRequests())
   private transfersMade: Transfers | undefined
   private streamsMade: StreamTable | undefined
@@ -126,6 +129,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     wanted: DataLane | undefined,
   ): void {
     this.refuseIfEnded('send')
+    if (!isBytes(bytes)) throw notBytes(bytes, `what was to be sent to ${JSON.stringify(topic)}`)
     const { options } = this.office
     if (bytes.length > options.largeMessageBytes || wanted === 'large')
       return this.transfers.send(kind, topic, correlation, bytes)
@@ -331,7 +335,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     office.counters.requestsIn += 1
     const handler = named?.handler ?? (named === undefined ? undefined : office.topics.current(named).handler)
     if (handler === undefined) return this.fail(correlation, FailureCode.noHandler, '')
-    if (this.busy.size >= MESSAGING_LIMITS.inboundRequestsMax)
+    if (this.handling >= MESSAGING_LIMITS.inboundRequestsMax)
       return this.fail(correlation, FailureCode.busy, 'too many requests of one peer are being handled')
     const view = office.views.view(bytes, from, to) as BorrowedBytes
     const topic = named!.name
@@ -354,14 +358,19 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     result: Promise<Uint8Array | undefined | void>,
   ): void {
     this.busy.set(correlation, context)
-    const settled = () => this.busy.get(correlation) === context && this.busy.delete(correlation)
+    this.handling += 1
+    const settled = () => {
+      this.handling -= 1
+      return this.busy.get(correlation) === context && this.busy.delete(correlation)
+    }
     result.then(
       (bytes) => {
         if (settled()) this.answer(correlation, topic, bytes ?? NO_BYTES)
       },
       (error) => {
+        const isWaitedFor = settled()
         this.office.handlerFailed(error, context)
-        if (settled()) this.fail(correlation, FailureCode.remoteError, textOf(error))
+        if (isWaitedFor) this.fail(correlation, FailureCode.remoteError, textOf(error))
       },
     )
   }
@@ -448,6 +457,10 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
       this.transfersMade?.pump()
       this.streamsMade?.pump()
     }
+    this.releaseIfLow()
+  }
+
+  private releaseIfLow(): void {
     if (this.drainWaiters.length === 0) return
     const { lowWaterBytes } = this.office.options
     if ((this.association.ordinary?.outbox.unsentBytes ?? 0) > lowWaterBytes) return
@@ -497,6 +510,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     this.closeLetters()
     // Those of which nothing had left go with the new stream.
     if (this.association.ended === undefined && lane.name === 'large') this.transfersMade?.pump()
+    this.releaseIfLow()
   }
 
   onEnded(reason: AssociationEnd): void {

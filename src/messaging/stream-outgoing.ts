@@ -2,8 +2,8 @@
  * What this end of a stream sends. Its source is asked for a chunk only while the peer has room and the lane too, and a
  * chunk is let go of as soon as it is written.
  */
-import { SkeinError } from '../errors.js'
 import { DATA_LIMITS } from '../transport/limits.js'
+import { isBytes, notBytes } from './bytes.js'
 
 export interface OutgoingOwner {
   /** There is something to do once the lane has room. */
@@ -106,7 +106,8 @@ export class OutgoingHalf {
       return this.owner.onSourceEnd()
     }
     const value = result?.value
-    if (!(value instanceof Uint8Array)) return this.owner.onSourceFailed(notBytes(value))
+    if (!isBytes(value))
+      return this.owner.onSourceFailed(notBytes(value, 'a chunk of a stream, which is reset for it,'))
     if (value.length > 0) {
       this.chunk = value
       this.chunkAt = 0
@@ -124,11 +125,4 @@ export class OutgoingHalf {
 /** A promise in any case: sources are the user's, and may throw or answer at once. */
 function call<T>(what: () => Promise<T>): Promise<T> {
   return new Promise((resolve) => resolve(what()))
-}
-
-function notBytes(value: unknown): SkeinError {
-  return new SkeinError(
-    'ERR_SKEIN_INVALID_OPTION',
-    `the source of a stream gave ${value === null ? 'null' : typeof value}, expected a Uint8Array; the stream is reset`,
-  )
 }
