@@ -257,10 +257,8 @@ void LaneTable::Deliver(Lane* lane, uint32_t bytes) {
 void LaneTable::End(Lane* lane, LaneEvent how) {
   lane->ended = true;
   lane->kept.Assign({});
-  if (how != LaneEvent::kEnded) {
-    lane->write_closed = true;
-    lane->write_blocked = false;
-  }
+  lane->write_closed = true;
+  lane->write_blocked = false;
   const int32_t index = lane->index;
   on_event_(data_, index, how, 0);
 }
