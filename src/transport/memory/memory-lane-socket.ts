@@ -10,6 +10,7 @@ const NOTHING = new Uint8Array(0)
 const POISON = 0xdb
 
 export class MemoryLaneSocket implements LaneSocket, StreamHandler {
+  readonly hasUnwritten = false
   private handler: LaneSocketHandler | undefined
   /** Shown to the handler and not taken. */
   private rest: Uint8Array = NOTHING
@@ -38,10 +39,16 @@ export class MemoryLaneSocket implements LaneSocket, StreamHandler {
 
   write(bytes: Uint8Array, from: number, to: number): number {
     if (this.shut || this.over) return 0
-    return this.stream.writeSome(bytes.subarray(from, to))
+    // Copied, as a kernel would.
+    return this.stream.writeSome(bytes.slice(from, to))
   }
 
   setReading(on: boolean): void {
+    // Its owner may have stopped in front of a whole frame, and nothing may come after it.
+    if (on && !this.wantsReading && this.rest.length > 0) {
+      this.unread = this.rest
+      this.rest = NOTHING
+    }
     this.wantsReading = on
     if (on) this.postResume()
     else this.stream.setReading(false)
