@@ -47,6 +47,10 @@ export class NetLaneSocket implements LaneSocket {
     )
   }
 
+  get hasUnwritten(): boolean {
+    return this.socket.writableLength > 0
+  }
+
   attach(handler: LaneSocketHandler): void {
     this.handler = handler
     setImmediate(() => this.begin())
@@ -103,6 +107,8 @@ export class NetLaneSocket implements LaneSocket {
   }
 
   private receive(chunk: Uint8Array): void {
+    // A destroyed TLS socket still gives out what it had deciphered.
+    if (this.over) return
     const { held } = this
     let from = 0
     if (held.length > 0) {
