@@ -148,6 +148,16 @@ export function admissionAttackContract(context: ContractContext): void {
       await expectUndisturbed(harness, a, b)
     })
 
+    it('without a nonce does not even hear that the uid he names is quarantined', async () => {
+      const { harness } = context
+      const [a] = await securePair(context)
+      const uid = freshUid()
+      a.transport.quarantine(uid, 'operator')
+      const peer = await FakePeer.connect(harness, a.address, { lane, uid })
+      peer.sendHello()
+      await expectRefused(context, a, peer)
+    })
+
     it.each([
       ['cut short', (body: Uint8Array) => body.slice(0, -1)],
       ['left out', (body: Uint8Array) => body.slice(0, -NONCE_BYTES)],

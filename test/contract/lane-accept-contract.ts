@@ -258,6 +258,8 @@ function unfinishedContract(context: ContractContext): void {
       peer.send(peer.ready())
       await harness.waitFor(() => peer.stream.ended || peer.stream.closed, 'the connection to be closed')
       expect(eventsOf(node, 'laneOpened')).toEqual([])
+      // Had its `ready` been under way, a frame would be taken for data.
+      expect(peer.laneBytes).toHaveLength(0)
     })
 
     it('ends with the transport', async () => {

@@ -204,6 +204,9 @@ export function laneDialContract(context: ContractContext): void {
       const { harness } = context
       const { laneDialsMax } = CONTROL_LINK_LIMITS
       const { node, listener, peer } = await linkedToFake(context, { dial: { connectTimeoutMs: 1500 } })
+      // What is open is under way no more.
+      node.transport.openLane(peer.uid, 'large', 1)
+      await FakePeer.accept(harness, listener, 1, { uid: peer.uid, lane: Lane.large })
       for (let dial = 1; dial <= laneDialsMax + 1; dial += 1)
         node.transport.openLane(peer.uid, 'ordinary', dial)
       const failed = () => eventsOf(node, 'laneFailed')

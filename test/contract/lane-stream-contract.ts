@@ -133,6 +133,33 @@ export function laneStreamContract(context: ContractContext): void {
       expect(isSame(there.received, sent)).toBe(true)
     })
 
+    it('that are not taken because reading was turned off come again when it is on, before the end', async () => {
+      const { harness } = context
+      const [here, there] = await attachedPair(context)
+      there.take = () => {
+        there.socket.setReading(false)
+        return 0
+      }
+      here.send(pattern(1000, 6))
+      await harness.waitFor(() => there.dataCalls === 1, 'the bytes')
+      there.take = (count) => count
+      there.socket.setReading(true)
+      await harness.waitFor(() => there.receivedBytes === 1000, 'the same bytes')
+      there.take = () => {
+        there.socket.setReading(false)
+        return 0
+      }
+      here.send(pattern(500, 7))
+      await harness.waitFor(() => there.dataCalls === 3, 'more bytes')
+      here.socket.shutdown()
+      await harness.advance(100)
+      there.take = (count) => count
+      there.socket.setReading(true)
+      await harness.waitFor(() => there.ends.length === 1, 'the end')
+      expect(isSame(there.received.subarray(1000), pattern(500, 7))).toBe(true)
+      expect(there.ends).toEqual(['ended'])
+    })
+
     it('that the socket does not take at once are announced when it takes more', async () => {
       const { harness } = context
       const [here, there] = await attachedPair(context)
@@ -201,6 +228,7 @@ function laneEndContract(context: ContractContext): void {
       there.send(pattern(70_000, 6))
       await harness.waitFor(() => there.ends.length === 1 && here.receivedBytes === 70_000, 'all bytes')
       expect(there.ends).toEqual(['ended'])
+      expect(there.socket.write(pattern(10), 0, 10)).toBe(0)
       expect(isSame(there.received, filled(sent, 4))).toBe(true)
       expect(isSame(here.received, pattern(70_000, 6))).toBe(true)
       there.destroy()
@@ -232,6 +260,24 @@ function laneEndContract(context: ContractContext): void {
       here.destroy()
       await harness.waitFor(() => there.ends.length === 1, 'the end')
       expect(['ended', 'reset']).toContain(there.ends[0])
+    })
+
+    it('by a reset is not told while reading is off, whatever is written meanwhile', async () => {
+      const { harness } = context
+      const [here, there] = await attachedPair(context)
+      for (const probe of [here, there]) probe.socket.setReading(false)
+      there.send(pattern(100_000))
+      await harness.advance(50)
+      // With bytes unread: the kernel answers with a reset.
+      here.destroy()
+      for (let index = 0; index < 3; index += 1) {
+        await harness.advance(30)
+        there.send(pattern(10))
+      }
+      expect(there.ends).toEqual([])
+      there.socket.setReading(true)
+      await harness.waitFor(() => there.ends.length === 1, 'the end')
+      expect(there.lateCalls).toBe(0)
     })
 
     it('by destroy with bytes unread and unsent on both sides', async () => {
