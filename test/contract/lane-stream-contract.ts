@@ -317,6 +317,20 @@ function laneEndContract(context: ContractContext): void {
       for (const probe of [...inData, ...inWritable, ...bystander]) expect(probe.lateCalls).toBe(0)
     })
 
+    it('may be made where a frame that was cut is offered again, with more behind it', async () => {
+      const { harness } = context
+      const [here, there] = await attachedPair(context)
+      const frames = Uint8Array.from([16, 0, 0, 0, ...pattern(16), ...pattern(500)])
+      there.take = () => 0
+      here.send(frames.slice(0, 10))
+      await harness.waitFor(() => there.dataCalls === 1, 'the first half')
+      there.afterData = () => there.destroy()
+      here.send(frames.slice(10))
+      await harness.waitFor(() => here.ends.length === 1, 'the end')
+      await harness.advance(20)
+      expect([there.dataCalls, there.lateCalls]).toEqual([2, 0])
+    })
+
     it('by both sides at once is told to each of them once', async () => {
       const { harness } = context
       const [here, there] = await attachedPair(context)
