@@ -41,6 +41,11 @@ export class FakeSocket implements LaneSocket {
 
   constructor(private readonly clock: VirtualClock) {}
 
+  /** What is under way lies where it was taken from. */
+  get hasUnwritten(): boolean {
+    return this.flyingBytes > 0
+  }
+
   attach(handler: LaneSocketHandler): void {
     this.handler = handler
     this.peer.move()
@@ -279,6 +284,12 @@ export class LaneWorld {
   cut(a: FakeNode, b: FakeNode): void {
     this.cuts.add(linkKey(a, b))
     this.killLanes(a, b)
+    this.unlink(a, b)
+  }
+
+  /** As `cut`, and neither end hears of its lanes. */
+  cutSilently(a: FakeNode, b: FakeNode): void {
+    this.cuts.add(linkKey(a, b))
     this.unlink(a, b)
   }
 
