@@ -11,6 +11,7 @@ const FRAMES = 1000
 /** Takes everything, as a socket with room does, and keeps it when asked. */
 function sinkSocket(kept?: Uint8Array[]): LaneSocket {
   return {
+    hasUnwritten: false,
     attach() {},
     write: (bytes, from, to) => {
       kept?.push(bytes.slice(from, to))
@@ -28,6 +29,7 @@ const noOne = {
   onBatch() {},
   onWork() {},
   onOwesAck() {},
+  onGreeted() {},
   onAcknowledged() {},
   onRoom() {},
   onPeerReset() {},
@@ -59,7 +61,7 @@ for (const size of [100, 1024]) {
     bench('encode into the outbox, flush, acknowledge', () => {
       for (let i = 0; i < FRAMES; i += 1) outbox.append(DataKind.message, 0, 1, 0, body, 0, body.length)
       outbox.flush(socket, true)
-      outbox.acknowledge(outbox.endPosition, outbox.frames)
+      outbox.acknowledge(outbox.endPosition, outbox.frames, true)
     })
 
     const bytes = stream(body)

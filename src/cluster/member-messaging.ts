@@ -74,8 +74,7 @@ export class MemberMessaging {
   }
 
   #end(uid: Uid, reason: 'left' | 'quarantined'): void {
-    const association = this.#office.plane.get(uid)
-    if (association !== undefined) this.#office.plane.end(association, reason)
+    this.#office.plane.endPeer(uid, reason)
   }
 
   #linkToMember(member: Member): PeerLink {

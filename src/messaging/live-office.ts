@@ -38,7 +38,7 @@ export class LiveOffice {
   /** This node itself is a peer like others, over lanes that lead back here. */
   introduce(self: PeerHello): void {
     this.self = self
-    this.office.plane.onTransportEvent({ type: 'linkUp', peer: self, session: 1 })
+    this.office.plane.introduce(self)
   }
 
   private dialler(): LaneDialler {

@@ -204,8 +204,7 @@ class StandaloneNode extends Messenger<PeerAddress> implements MessageTransport 
 
   quarantine(uid: Uid): void {
     this.transport.quarantine(uid, 'operator')
-    const association = this.office.plane.get(uid)
-    if (association !== undefined) this.office.plane.end(association, 'quarantined')
+    this.office.plane.endPeer(uid, 'quarantined')
   }
 
   peers(): readonly PeerStatus[] {

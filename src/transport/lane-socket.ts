@@ -19,6 +19,8 @@ export interface LaneSocketHandler {
 }
 
 export interface LaneSocket {
+  /** Something that was taken has not left this process yet: its memory may be read at any later time, acknowledged or not. */
+  readonly hasUnwritten: boolean
   /** Begins to read. Bytes that travelled with the hand-over are delivered first, in a turn of their own. */
   attach(handler: LaneSocketHandler): void
   /**

@@ -8,6 +8,7 @@ import { OWN_ADDRESS, OWN_UID, PEER_ADDRESS, PEER_UID, RIG_OPTIONS } from './pla
 
 /** A lane's socket that only knows whether it was destroyed. */
 class FakeLane implements LaneSocket {
+  hasUnwritten = false
   destroyed = false
 
   constructor(readonly unread: Uint8Array) {}

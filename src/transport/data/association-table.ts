@@ -2,6 +2,7 @@
 import { formatAddress, type Uid } from '../../core/address.js'
 import type { PeerHello } from '../transport.js'
 import type { Association } from './association.js'
+import type { Lane } from './lane.js'
 
 export class AssociationTable<T, C> {
   private readonly all = new Set<Association<T, C>>()
@@ -58,6 +59,18 @@ export class AssociationTable<T, C> {
     for (const association of this.all) {
       if (association.hasSocket || association.hasWork) continue
       if (oldest === undefined || association.usedAtMs < oldest.usedAtMs) oldest = association
+    }
+    return oldest
+  }
+
+  /** The open lane without traffic for longest, of those that nothing needs. */
+  laneUsedLeastRecently(): [Association<T, C>, Lane<T>] | undefined {
+    let oldest: [Association<T, C>, Lane<T>] | undefined
+    for (const association of this.all) {
+      for (const lane of association.lanes()) {
+        if (lane.socket === undefined || lane.isNeeded || lane.owesAck) continue
+        if (oldest === undefined || lane.usedAtMs < oldest[1].usedAtMs) oldest = [association, lane]
+      }
     }
     return oldest
   }

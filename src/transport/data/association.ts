@@ -62,8 +62,9 @@ export class Association<T, C> {
     return Math.max(this.ordinary?.usedAtMs ?? never, this.large?.usedAtMs ?? never)
   }
 
+  /** A lane on which the peer has spoken. */
   get hasSocket(): boolean {
-    return this.ordinary?.socket !== undefined || this.large?.socket !== undefined
+    return this.ordinary?.isOpen === true || this.large?.isOpen === true
   }
 
   /** Something is queued or not yet acknowledged. */

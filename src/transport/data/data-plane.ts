@@ -4,15 +4,15 @@
  * the transport and the layer above. Time, randomness and turns of the loop are handed in.
  */
 import { type Address, formatAddress, type Uid } from '../../core/address.js'
-import { SkeinError } from '../../errors.js'
 import { Deadline, DeadlineHeap } from '../control/deadlines.js'
 import type { LaneEnd } from '../lane-socket.js'
-import { DATA_LIMITS } from '../limits.js'
+import { DATA_LIMITS, TRANSPORT_LIMITS } from '../limits.js'
 import type { DataLane, PeerHello, Transport, TransportEvent } from '../transport.js'
 import { Association, type AssociationEnd } from './association.js'
 import { AssociationTable } from './association-table.js'
 import { type FrameReceiver, Lane, type LaneFault, type LaneOwner } from './lane.js'
 import type { UnackedFrame } from './outbox.js'
+import { goneForGood, tooManyPeers } from './peer-errors.js'
 import { SegmentPool } from './segments.js'
 
 const DIAL_MAX = 0xffff_ffff
@@ -90,6 +90,9 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   private armedMs: number | undefined
   private turnMs = 0
   private closing = false
+  private selfUid: Uid = ''
+  /** Incarnations with which nothing is exchanged any more, the oldest forgotten first. */
+  private readonly gone = new Set<Uid>()
   private onDrained: (() => void) | undefined
 
   constructor(
@@ -127,6 +130,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   ensure(uid: Uid, address: Address, nodeId: string): Association<T, C> {
     const known = this.table.get(uid)
     if (known !== undefined) return known
+    if (this.gone.has(uid)) throw goneForGood(uid)
     const waiting = this.table.at(formatAddress(address))
     const association = this.table.named(waiting, uid) ?? this.createIfRoom(uid, address)
     if (association === undefined) throw tooManyPeers()
@@ -171,14 +175,27 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     this.deadlines.clear(association.lost)
     this.table.remove(association)
     // Before anybody hears of it, and may want the same address again.
-    if (association.wanted) this.transport.disconnect(association.address)
-    association.wanted = false
+    this.giveUpLink(association)
     for (const lane of association.lanes()) {
       this.dropSocket(lane)
       this.abandon(association, lane, reason)
     }
     this.sink.onEnded(association, reason)
     this.settle()
+  }
+
+  /** Ends whatever there is with an incarnation, now and for good. */
+  endPeer(uid: Uid, reason: 'quarantined' | 'left'): void {
+    this.gone.add(uid)
+    if (this.gone.size > TRANSPORT_LIMITS.quarantinedMax) this.gone.delete(this.gone.values().next().value!)
+    const association = this.table.get(uid)
+    if (association !== undefined) this.end(association, reason)
+  }
+
+  /** This node's own incarnation, which is a peer like others. */
+  introduce(self: PeerHello): void {
+    this.selfUid = self.uid
+    this.onLinkUp(self)
   }
 
   /** Every event of the transport; those that do not concern lanes are passed over. */
@@ -196,7 +213,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
       case 'laneFailed':
         return this.onLaneFailed(event.uid, event.lane)
       case 'quarantinedBy':
-        return this.endIfKnown(event.uid, 'quarantined')
+        return this.endPeer(event.uid, 'quarantined')
     }
   }
 
@@ -221,7 +238,11 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   close(onDrained: () => void): void {
     this.closing = true
     this.onDrained = onDrained
-    for (const association of this.table.values()) for (const lane of association.lanes()) lane.isMuted = true
+    for (const association of this.table.values()) {
+      // What is sent to this node itself has to be taken to be delivered.
+      if (association.uid === this.selfUid) continue
+      for (const lane of association.lanes()) lane.isMuted = true
+    }
     this.flushDirty()
     this.settle()
   }
@@ -235,9 +256,28 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     drained?.()
   }
 
+  /** Withdraws the wish for a link, unless it is another incarnation's at the same address as well. */
+  private giveUpLink(association: Association<T, C>): void {
+    if (!association.wanted) return
+    association.wanted = false
+    const name = formatAddress(association.address)
+    this.transport.disconnect(association.address)
+    for (const other of this.table.values()) {
+      if (other.wanted && formatAddress(other.address) === name) this.connect(other)
+    }
+  }
+
+  private connect(association: Association<T, C>): void {
+    if (association.uid === '') this.transport.connect(association.address)
+    else this.transport.connect(association.address, association.uid)
+  }
+
   private settle(): void {
     if (this.onDrained === undefined) return
-    for (const association of this.table.values()) if (association.hasUnacked && association.hasSocket) return
+    for (const association of this.table.values()) {
+      const hopeless = association.gatedUntilMs !== undefined && !association.hasSocket
+      if (association.hasUnacked && !hopeless) return
+    }
     this.stop()
   }
 
@@ -276,7 +316,6 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     association.linked = true
     association.gatedUntilMs = undefined
     association.nodeId = peer.nodeId
-    this.deadlines.clear(association.lost)
     this.openNext(association)
   }
 
@@ -285,8 +324,8 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     const association = this.table.get(uid)
     if (association === undefined) return
     association.linked = false
-    if (association.opening === undefined && !association.hasSocket && association.hasWork)
-      this.startLost(association)
+    for (const lane of association.lanes()) lane.isDoubtful = true
+    if (association.hasWork) this.startLost(association)
   }
 
   private onGated(address: Address, retryInMs: number): void {
@@ -298,8 +337,13 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
 
   private onLaneOpened(event: Extract<TransportEvent, { type: 'laneOpened' }>): void {
     const { peer } = event
-    if (this.closing) return event.socket.destroy()
     const { table } = this
+    // What was queued before the end may still be waiting for this.
+    if (
+      (this.closing && table.get(peer.uid)?.laneOf(event.lane)?.isNeeded !== true) ||
+      this.gone.has(peer.uid)
+    )
+      return event.socket.destroy()
     const there = table.at(formatAddress(peer.address))
     const association =
       table.get(peer.uid) ?? table.named(there, peer.uid) ?? this.createIfRoom(peer.uid, peer.address)
@@ -315,11 +359,13 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     if (!lane.adopt(event.socket, event.dial, event.dialler)) return event.socket.destroy()
     if (!had) this.openLanes += 1
     lane.usedAtMs = this.turnMs
-    this.deadlines.clear(association.lost)
     this.deadlines.clear(association.retry)
     if (this.stuckDeadline.index < 0) this.set(this.stuckDeadline, this.turnMs + DATA_LIMITS.ackTimeoutMs)
     if (this.idleDeadline.index < 0) this.set(this.idleDeadline, this.turnMs + this.options.laneIdleMs)
-    if (this.openLanes > this.options.lanesMax) this.closeLeastRecentlyUsed()
+    if (this.openLanes > this.options.lanesMax) {
+      const oldest = table.laneUsedLeastRecently()
+      if (oldest !== undefined) this.closeIfIdle(...oldest)
+    }
     this.openNext(association)
   }
 
@@ -333,11 +379,10 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
 
   /** A lane has something to do and no socket: asks for a link, then for the lane. */
   private want(association: Association<T, C>, lane: Lane<T>): void {
-    if (association.ended !== undefined || this.closing) return
+    if (association.ended !== undefined) return
     if (!association.wanted) {
       association.wanted = true
-      if (association.uid === '') this.transport.connect(association.address)
-      else this.transport.connect(association.address, association.uid)
+      this.connect(association)
     }
     if (!association.linked) return this.startLost(association)
     if (association.opening !== undefined || association.retry.index >= 0) return
@@ -365,11 +410,12 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   }
 
   private planReopen(association: Association<T, C>): void {
-    if (association.retry.index >= 0 || !association.hasWork || association.ended !== undefined) return
+    if (!association.hasWork || association.ended !== undefined) return
+    this.startLost(association)
+    if (association.retry.index >= 0) return
     const { reopenMinMs, reopenMaxMs } = DATA_LIMITS
     const capMs = Math.min(reopenMaxMs, reopenMinMs * 2 ** Math.min(association.failures, 16))
     association.failures += 1
-    this.startLost(association)
     this.set(association.retry, this.turnMs + reopenMinMs / 2 + this.ports.random() * capMs)
   }
 
@@ -392,6 +438,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
         sink.onRoom(association, lane)
         if (this.onDrained !== undefined) this.settle()
       },
+      onGreeted: () => this.deadlines.clear(association.lost),
       onAcknowledged: () => {
         association.failures = 0
       },
@@ -419,8 +466,8 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
       // Positions that do not fit never will: this stream starts over.
       if (how === 'badPosition') this.abandon(association, lane, 'peerReset')
     }
-    if (this.closing) return this.settle()
-    if (lane.isNeeded) this.planReopen(association)
+    this.planReopen(association)
+    if (this.closing) this.settle()
   }
 
   private abandon(association: Association<T, C>, lane: Lane<T>, reason: AssociationEnd): void {
@@ -440,11 +487,6 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     if (lane.socket === undefined) return
     this.openLanes -= 1
     lane.drop()
-  }
-
-  private endIfKnown(uid: Uid, reason: AssociationEnd): void {
-    const association = this.table.get(uid)
-    if (association !== undefined) this.end(association, reason)
   }
 
   // ---- turns of the loop
@@ -531,28 +573,14 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     if (this.openLanes > 0) this.set(this.idleDeadline, nowMs + this.options.laneIdleMs / 4)
   }
 
-  private closeLeastRecentlyUsed(): void {
-    let oldest: Lane<T> | undefined
-    let owner: Association<T, C> | undefined
-    for (const association of this.table.values()) {
-      for (const lane of association.lanes()) {
-        const idle = lane.socket !== undefined && !lane.isNeeded && !lane.owesAck
-        if (!idle || (oldest !== undefined && lane.usedAtMs >= oldest.usedAtMs)) continue
-        oldest = lane
-        owner = association
-      }
-    }
-    if (oldest !== undefined) this.closeIfIdle(owner!, oldest)
-  }
-
   /** What the peer sends meanwhile it keeps, and opens the lane again for it. */
   private closeIfIdle(association: Association<T, C>, lane: Lane<T>): void {
     if (lane.isNeeded || lane.owesAck) return
     this.counters.lanesClosedIdle += 1
     this.dropSocket(lane)
-    if (association.hasSocket || association.hasWork || !association.wanted) return
-    association.wanted = false
-    this.transport.disconnect(association.address)
+    // The other lane may be waiting for a socket of its own.
+    if (association.hasWork) this.planReopen(association)
+    else if (!association.hasSocket) this.giveUpLink(association)
   }
 
   /** Sets a deadline, one of this layer or of the layer above. */
@@ -568,12 +596,4 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     this.armedMs = wanted
     this.ports.arm(wanted)
   }
-}
-
-function tooManyPeers(): SkeinError {
-  return new SkeinError(
-    'ERR_SKEIN_OUTBOX_FULL',
-    `something is under way with ${DATA_LIMITS.associationsMax} peers, the most there may be; nothing was queued. Wait until some of it is done`,
-    { retryable: true },
-  )
 }

@@ -61,6 +61,8 @@ export interface LaneOwner<T> {
   onWork(lane: Lane<T>): void
   /** Something came that is to be acknowledged within `ackDelayMs`. */
   onOwesAck(lane: Lane<T>): void
+  /** The peer has spoken on a new socket. */
+  onGreeted(): void
   onAcknowledged(lane: Lane<T>): void
   /** The peer acknowledged, or the kernel took more: there may be room. */
   onRoom(lane: Lane<T>): void
@@ -93,8 +95,8 @@ export class Lane<T> implements LaneSocketHandler {
   private told = 0
   private topicsIn: T[] = []
   private readonly topicsOut = new Map<string, number>()
-  private lastTopic: string | undefined
-  private lastTopicNumber = 0
+  private lastTopic = ''
+  private lastTopicNumber: number | undefined
 
   private viewedBuffer: ArrayBufferLike | undefined
   private view: DataView | undefined
@@ -107,6 +109,8 @@ export class Lane<T> implements LaneSocketHandler {
   /** On the owner's list of lanes to flush, and to acknowledge. */
   isDirty = false
   isOwing = false
+  /** The control link beside it was lost since it was opened: it may be dead at the other end, and gives way to any other. */
+  isDoubtful = false
   /** Nothing more is taken, and so nothing acknowledged: the peer keeps it. Acks are still read. */
   isMuted = false
 
@@ -166,7 +170,7 @@ export class Lane<T> implements LaneSocketHandler {
   /** Takes a socket if it ranks above the present one; false: it is the caller's to destroy. */
   adopt(socket: LaneSocket, dial: number, dialler: string): boolean {
     const higher = dial > this.dial || (dial === this.dial && dialler > this.dialler)
-    if (this.socket !== undefined && !higher) return false
+    if (this.socket !== undefined && !higher && !this.isDoubtful) return false
     this.socket?.destroy()
     this.outbox.unsend()
     this.socket = socket
@@ -174,6 +178,7 @@ export class Lane<T> implements LaneSocketHandler {
     this.dialler = dialler
     this.dialHighest = Math.max(this.dialHighest, dial)
     this.greeted = false
+    this.isDoubtful = false
     this.blocked = false
     this.streamAllowed = this.outbox.isFresh
     this.outbox.greet(
@@ -188,6 +193,11 @@ export class Lane<T> implements LaneSocketHandler {
     socket.attach(this)
     this.flush()
     return true
+  }
+
+  /** The peer has spoken on the present socket. */
+  get isOpen(): boolean {
+    return this.socket !== undefined && this.greeted
   }
 
   /** True when acks are owed since the last call, and the peer has come no further. */
@@ -213,8 +223,10 @@ export class Lane<T> implements LaneSocketHandler {
   /** Queues an ack for what was received, if any is owed. */
   acknowledge(): void {
     if (this.received === this.told) return
-    this.told = this.received
-    this.outbox.setAside(encodeAck(this.number, { received: this.received, frames: this.receivedFrames }))
+    const ack = encodeAck(this.number, { received: this.received, frames: this.receivedFrames })
+    // One that is half out cannot be replaced: what has come since is still owed.
+    if (this.outbox.setAside(ack)) this.told = this.received
+    else this.owner.onOwesAck(this)
     this.owner.onWork(this)
   }
 
@@ -237,20 +249,24 @@ export class Lane<T> implements LaneSocketHandler {
   abandon(epoch: number, each: Parameters<Outbox['abandon']>[1]): void {
     this.outbox.abandon(epoch, each)
     this.topicsOut.clear()
-    this.lastTopic = undefined
-    this.lastTopicNumber = 0
+    this.lastTopic = ''
+    this.lastTopicNumber = undefined
   }
 
   onData(bytes: Uint8Array, from: number, to: number): number {
     const { socket } = this
     this.owner.onBatchBegin()
-    const taken = this.takeFrames(bytes, from, to)
-    if (this.socket === socket) {
-      if (typeof taken === 'string') this.end(taken)
-      else this.noteReceived()
+    try {
+      const taken = this.takeFrames(bytes, from, to)
+      if (this.socket === socket) {
+        if (typeof taken === 'string') this.end(taken)
+        else this.noteReceived()
+      }
+      return typeof taken === 'string' ? to - from : taken
+    } finally {
+      // Whatever was thrown above, others still get what was queued for them.
+      this.owner.onBatch(this)
     }
-    this.owner.onBatch(this)
-    return typeof taken === 'string' ? to - from : taken
   }
 
   onWritable(): void {
@@ -340,12 +356,14 @@ export class Lane<T> implements LaneSocketHandler {
   private takeAside(kind: number, view: DataView, at: number, end: number): LaneFault | undefined {
     if (kind === RESUME && !this.greeted) {
       this.greeted = true
+      this.owner.onGreeted()
       return this.takeResume(view, at, end)
     }
     if (kind !== ACK || !this.greeted) return 'unexpectedFrame'
     const ack = decodeAck(view, at, end)
     if (ack === undefined) return 'frameTooShort'
-    if (!this.outbox.acknowledge(ack.received, ack.frames)) return 'badPosition'
+    if (!this.outbox.acknowledge(ack.received, ack.frames, this.socket?.hasUnwritten === false))
+      return 'badPosition'
     this.owner.onAcknowledged(this)
     if (this.blocked) this.owner.onWork(this)
     this.owner.onRoom(this)
@@ -362,8 +380,8 @@ export class Lane<T> implements LaneSocketHandler {
     if (resume.seenEpoch === outbox.epoch) {
       // With a fresh stream that is already under way there is nothing to go back to.
       if (!this.streamAllowed && !outbox.restart(resume.received, resume.frames)) return 'badPosition'
-    } else if (outbox.hasAcknowledged || (isAnew && !outbox.isFresh)) {
-      // It took a part of what we have sent, or may have: to send that again could be twice.
+    } else if (outbox.hasAcknowledged || (isAnew && !this.streamAllowed)) {
+      // It took a part of what we have sent on earlier sockets, or may have: to send that again could be twice.
       this.owner.onForgotten(this)
       return undefined
     }

@@ -5,6 +5,8 @@ import type { LaneSocket, LaneSocketHandler } from '../lane-socket.js'
 const LOOP_BYTES_MAX = 1024 * 1024
 
 export class LoopSocket implements LaneSocket {
+  /** What is taken is copied. */
+  readonly hasUnwritten = false
   private handler: LaneSocketHandler | undefined
   private pieces: Uint8Array[] = []
   private bytes = 0

@@ -56,6 +56,7 @@ export class Outbox {
   /** A frame outside of the stream, and how much of it is out; goes between two frames. */
   private aside: Uint8Array | undefined
   private asideSent = 0
+  private greeting: Uint8Array | undefined
 
   constructor(
     private readonly lane: Lane,
@@ -145,16 +146,20 @@ export class Outbox {
     return this.current!.view
   }
 
-  /** Sends a frame outside of the stream, not kept: an ack. One that still waits is replaced, unless a part of it is out. */
-  setAside(frame: Uint8Array): void {
-    if (this.aside === undefined || this.asideSent === 0) this.aside = frame
+  /** Sends a frame outside of the stream, not kept: an ack. One that still waits is replaced. False while a part of one is out. */
+  setAside(frame: Uint8Array): boolean {
+    if (this.aside !== undefined && this.asideSent > 0) return false
+    // A greeting is not replaced: an ack after it is owed again.
+    if (this.aside !== undefined && this.greeting === this.aside) return false
+    this.aside = frame
+    return true
   }
 
   /** A new socket: the stream goes on behind what the peer has taken. False when that cannot be. */
   restart(received: number, frames: number): boolean {
     if (received > this.sentMost) return false
     this.sent = this.sentMost
-    if (!this.acknowledge(received, frames)) return false
+    if (!this.acknowledge(received, frames, true)) return false
     this.rewind(received)
     return true
   }
@@ -162,6 +167,7 @@ export class Outbox {
   /** The first frame on a new socket; nothing else leaves before it. */
   greet(frame: Uint8Array): void {
     this.aside = frame
+    this.greeting = frame
     this.asideSent = 0
     this.boundary = this.sent
   }
@@ -191,10 +197,12 @@ export class Outbox {
     return true
   }
 
-  /** The peer has taken whole frames up to `received`. False when that cannot be. */
-  acknowledge(received: number, frames: number): boolean {
-    if (received < this.acked || received > this.sent || frames < this.ackedFrames || frames > this.frames)
-      return false
+  /**
+   * The peer has taken whole frames up to `received`. False when that cannot be. `isWritten`: all that was sent has left this
+   * process. Else a piece is not used again: it may still be read, and a peer may acknowledge what it has not got.
+   */
+  acknowledge(received: number, frames: number, isWritten: boolean): boolean {
+    if (!this.isPosition(received, frames)) return false
     this.acked = received
     this.ackedFrames = frames
     if (this.boundary < received) this.boundary = received
@@ -203,15 +211,23 @@ export class Outbox {
       done < this.segments.length - 1 &&
       this.segments[done]!.base + this.segments[done]!.end <= received
     ) {
-      this.pool.give(this.segments[done]!)
+      if (isWritten) this.pool.give(this.segments[done]!)
       done += 1
     }
     if (done > 0) {
       this.segments.splice(0, done)
       this.sendIndex = Math.max(0, this.sendIndex - done)
     }
-    if (received === this.end) this.release()
+    if (received === this.end) this.release(isWritten)
     return true
+  }
+
+  /** Bytes and frames go together: a peer cannot free one of the two bounds without the other. */
+  private isPosition(received: number, frames: number): boolean {
+    const bytes = received - this.acked
+    const count = frames - this.ackedFrames
+    if (count < 0 || received > this.sent || frames > this.frames) return false
+    return bytes >= count * DATA_OVERHEAD_BYTES && (received === this.end) === (frames === this.frames)
   }
 
   /** Everything not acknowledged, oldest first; then a new epoch begins, empty. */
@@ -233,7 +249,7 @@ export class Outbox {
         at = to
       }
     }
-    this.release()
+    this.release(false)
     this.epoch = epoch
     this.end = 0
     this.sent = 0
@@ -298,8 +314,8 @@ export class Outbox {
   }
 
   /** Nothing is kept: an idle lane holds no memory. A busy one soon has its larger pieces again. */
-  private release(): void {
-    for (const segment of this.segments) this.pool.give(segment)
+  private release(isWritten: boolean): void {
+    if (isWritten) for (const segment of this.segments) this.pool.give(segment)
     this.segments = []
     this.current = undefined
     this.sendIndex = 0

@@ -22,6 +22,11 @@ class NativeLaneSocket implements LaneSocket {
     readonly index: number,
   ) {}
 
+  /** What is taken is the kernel's. */
+  get hasUnwritten(): boolean {
+    return false
+  }
+
   attach(handler: LaneSocketHandler): void {
     this.handler = handler
     this.table.lanes.attach(this.index)

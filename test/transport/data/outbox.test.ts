@@ -23,6 +23,7 @@ import {
 
 /** Takes what it is told to, and keeps it. */
 class Taker implements LaneSocket {
+  hasUnwritten = false
   taken: Uint8Array = new Uint8Array(0)
   takes: (count: number) => number = (count) => count
 
@@ -130,7 +131,7 @@ describe('an outbox', () => {
     socket.takes = () => size + 1
     expect(outbox.flush(socket, true)).toBe(false)
     expect([outbox.unsentBytes, outbox.unackedBytes, outbox.isFresh]).toEqual([2 * size - 1, 3 * size, false])
-    expect(outbox.acknowledge(size, 1)).toBe(true)
+    expect(outbox.acknowledge(size, 1, true)).toBe(true)
     expect([outbox.unackedBytes, outbox.unackedFrames, outbox.ackedPosition]).toEqual([2 * size, 2, size])
     expect(outbox.hasAcknowledged).toBe(true)
   })
@@ -177,7 +178,7 @@ describe('an outbox', () => {
     expect(taken).toBeGreaterThanOrEqual(unackedBytesMax)
     expect(taken).toBeLessThan(unackedBytesMax + DATA_LIMITS.segmentBytes.at(-1)!)
     const frame = frameBodyBytesMax + DATA_OVERHEAD_BYTES
-    outbox.acknowledge(10 * frame, 10)
+    outbox.acknowledge(10 * frame, 10, true)
     outbox.flush(socket, true)
     expect(taken).toBeGreaterThanOrEqual(unackedBytesMax + 10 * frame)
   })
@@ -190,7 +191,7 @@ describe('acknowledgements that cannot be', () => {
     for (let index = 0; index < 4; index += 1) append(outbox, index, 0)
     socket.takes = () => 3 * DATA_OVERHEAD_BYTES
     outbox.flush(socket, true)
-    outbox.acknowledge(DATA_OVERHEAD_BYTES, 1)
+    outbox.acknowledge(DATA_OVERHEAD_BYTES, 1, true)
     return outbox
   }
   const size = DATA_OVERHEAD_BYTES
@@ -203,26 +204,26 @@ describe('acknowledgements that cannot be', () => {
     ['what no double holds', 2 ** 64, 1],
   ])('%s', (_, received, frames) => {
     const outbox = sent()
-    expect(outbox.acknowledge(received, frames)).toBe(false)
+    expect(outbox.acknowledge(received, frames, true)).toBe(false)
     expect(outbox.ackedPosition).toBe(size)
     expect(outbox.restart(received, frames)).toBe(false)
   })
 
   it('do not stand in the way of those that can', () => {
     const outbox = sent()
-    expect(outbox.acknowledge(3 * size + 1, 3)).toBe(false)
-    expect(outbox.acknowledge(3 * size, 3)).toBe(true)
+    expect(outbox.acknowledge(3 * size + 1, 3, true)).toBe(false)
+    expect(outbox.acknowledge(3 * size, 3, true)).toBe(true)
     expect(outbox.unackedFrames).toBe(1)
   })
 
   it('of half a frame lead at worst to frames that are wrong, within what was queued', () => {
-    for (let cut = 1; cut < 3 * size; cut += 1) {
+    for (let cut = DATA_OVERHEAD_BYTES; cut < 3 * size; cut += 1) {
       const outbox = makeOutbox()
       const socket = new Taker()
       for (let index = 0; index < 50; index += 1) append(outbox, index, 1)
       socket.takes = () => 40 * (size + 1)
       outbox.flush(socket, true)
-      expect(outbox.acknowledge(cut, 1)).toBe(true)
+      expect(outbox.acknowledge(cut, 1, true)).toBe(true)
       outbox.setAside(encodeAck(Lane.large, { received: 0, frames: 0 }))
       socket.takes = (count) => count
       outbox.flush(socket, true)
@@ -259,7 +260,7 @@ describe('an outbox that is abandoned', () => {
       return taken
     }
     outbox.flush(socket, true)
-    outbox.acknowledge(ends[1]!, 2)
+    outbox.acknowledge(ends[1]!, 2, true)
     const given: (Omit<UnackedFrame, 'bytes' | 'from' | 'to'> & { body: Uint8Array })[] = []
     outbox.abandon(9, ({ bytes, from, to, ...frame }) =>
       given.push({ ...frame, body: bytes.slice(from, to) }),
@@ -298,7 +299,7 @@ describe('memory of outboxes', () => {
     expect(outbox.segmentBytes().length).toBe(DATA_LIMITS.segmentBytes[3])
     const socket = new Taker()
     outbox.flush(socket, true)
-    outbox.acknowledge(outbox.endPosition, outbox.frames)
+    outbox.acknowledge(outbox.endPosition, outbox.frames, true)
     // The next one to ask gets that same memory.
     expect(pool.take(0, 1).bytes).toBe(small)
   })
@@ -314,7 +315,7 @@ describe('memory of outboxes', () => {
     const other = makeOutbox(pool)
     append(other, 3, 900)
     expect(other.segmentBytes()).not.toBe(first)
-    one.acknowledge(920, 1)
+    one.acknowledge(920, 1, true)
     const third = makeOutbox(pool)
     append(third, 4, 900)
     expect(third.segmentBytes()).toBe(first)
@@ -388,7 +389,7 @@ class Model {
   }
 
   acknowledge(): void {
-    expect(this.outbox.acknowledge(this.receivedBytes, this.receivedFrames)).toBe(true)
+    expect(this.outbox.acknowledge(this.receivedBytes, this.receivedFrames, true)).toBe(true)
   }
 
   aside(): void {
@@ -438,4 +439,40 @@ describe('whatever the socket takes and whenever it dies', () => {
       { numRuns: 500 },
     )
   })
+})
+
+it('frees frames and bytes together only', () => {
+  const outbox = makeOutbox()
+  const socket = new Taker()
+  for (let index = 0; index < 10; index += 1) append(outbox, index, 1)
+  outbox.flush(socket, true)
+  expect(outbox.acknowledge(0, 10, true)).toBe(false)
+  expect(outbox.acknowledge(outbox.endPosition, 9, true)).toBe(false)
+  expect(outbox.acknowledge(outbox.endPosition, 10, true)).toBe(true)
+})
+
+it('does not use memory again that a socket may still read', () => {
+  const pool = new SegmentPool()
+  const one = new Outbox(Lane.ordinary, pool, 1)
+  one.append(DataKind.message, 0, 1, 0, Uint8Array.of(1, 2, 3), 0, 3)
+  const before = one.segmentBytes()
+  one.flush(new Taker(), true)
+  expect(one.acknowledge(one.endPosition, 1, false)).toBe(true)
+  const other = new Outbox(Lane.ordinary, pool, 2)
+  other.append(DataKind.message, 0, 1, 0, Uint8Array.of(4, 5, 6), 0, 3)
+  expect(other.segmentBytes()).not.toBe(before)
+})
+
+it('owes an ack that finds another one half out', () => {
+  const outbox = makeOutbox()
+  const socket = new Taker()
+  const ack = (received: number) => encodeAck(Lane.large, { received, frames: 0 })
+  expect(outbox.setAside(ack(1))).toBe(true)
+  expect(outbox.setAside(ack(2))).toBe(true)
+  socket.takes = () => 10
+  outbox.flush(socket, true)
+  expect(outbox.setAside(ack(3))).toBe(false)
+  socket.takes = (count) => count
+  outbox.flush(socket, true)
+  expect(outbox.setAside(ack(3))).toBe(true)
 })
