@@ -7,6 +7,8 @@ export class Relay {
   faults = { reset: 0, halfClose: 0, end: 0, pause: 0 }
   target
   #pairs = new Set()
+  /** Directions that are paused or have ended, by where they are read. */
+  #held = new WeakSet()
   #server = createServer({ allowHalfOpen: true, noDelay: true }, (near) => this.#relay(near))
 
   async listen() {
@@ -26,6 +28,8 @@ export class Relay {
     const pair = pairs[Math.floor(random() * pairs.length)]
     const [one, other] = random() < 0.5 ? [pair.near, pair.far] : [pair.far, pair.near]
     const kind = random()
+    // One thing at a time: piping a direction twice would double its bytes, which no network does to TCP.
+    if (kind >= 0.2 && this.#held.has(one)) return
     if (kind < 0.2) {
       this.faults.reset += 1
       one.resetAndDestroy()
@@ -33,6 +37,7 @@ export class Relay {
     } else if (kind < 0.35) {
       // FIN towards one end, while the other direction still flows.
       this.faults.halfClose += 1
+      this.#held.add(one)
       one.unpipe(other)
       one.resume()
       other.end()
@@ -42,9 +47,13 @@ export class Relay {
       other.destroy()
     } else {
       this.faults.pause += 1
+      this.#held.add(one)
       one.unpipe(other)
       one.pause()
-      setTimeout(() => one.pipe(other), random() * PAUSE_MAX_MS)
+      setTimeout(() => {
+        this.#held.delete(one)
+        one.pipe(other)
+      }, random() * PAUSE_MAX_MS)
     }
   }
 
