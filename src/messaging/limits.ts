@@ -21,6 +21,8 @@ export const MESSAGING_LIMITS = {
   assemblyBytesMax: 128 * 1024 * 1024,
   /** Large messages of one peer half received at once. */
   transfersMax: 1024,
+  /** Large messages to one peer that take turns; and of their bytes at most a quarter of `assemblyBytesMax`, unless it is one alone. */
+  transfersBegunMax: 16,
   /** Streams per peer, opened by either end. */
   streamsMax: 1024,
   /** What one direction of a stream may send ahead of its reader. */

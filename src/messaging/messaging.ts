@@ -101,12 +101,13 @@ export type DeadLetterReason =
   | 'closed'
   | 'noHandler'
   | 'outboxFull'
+  | 'refused'
 
 /** A message that was not delivered, or not known to be. */
 export interface DeadLetter {
   readonly type: 'deadLetter'
   readonly reason: DeadLetterReason
-  /** The other end: whom it was for or, with `noHandler`, whom it came from. */
+  /** The other end: whom it was for or, with `noHandler` and `refused`, whom it came from. */
   readonly peer: Sender
   /** Empty where messages are only counted. */
   readonly topic: string

@@ -94,16 +94,9 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
     this.emit(letter)
   }
 
-  noHandler(peer: Sender, topic: string, bytes: number): void {
-    this.deadLetter({
-      type: 'deadLetter',
-      reason: 'noHandler',
-      peer,
-      topic,
-      bytes,
-      count: 1,
-      maybeDelivered: false,
-    })
+  /** A message that came, and that nobody here gets. */
+  notTaken(reason: 'noHandler' | 'refused', peer: Sender, topic: string, bytes: number): void {
+    this.deadLetter({ type: 'deadLetter', reason, peer, topic, bytes, count: 1, maybeDelivered: false })
   }
 
   handlerFailed(error: unknown, context: MessageContext): void {

@@ -35,7 +35,7 @@ import type { Office } from './office.js'
 import { type PendingRequest, RequestTable } from './request-table.js'
 import { StreamTable } from './streams.js'
 import { checkTopic, type Topic } from './topics.js'
-import { Transfers } from './transfers.js'
+import { type Refusal, Transfers } from './transfers.js'
 
 const { message: MESSAGE, request: REQUEST, response: RESPONSE, failure: FAILURE, cancel: CANCEL } = DataKind
 const POISON = 0xdb
@@ -299,7 +299,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     const { office } = this
     office.counters.messagesIn += 1
     const handler = named?.handler ?? (named === undefined ? undefined : office.topics.current(named).handler)
-    if (handler === undefined) return office.noHandler(this.sender, named?.name ?? '', to - from)
+    if (handler === undefined) return office.notTaken('noHandler', this.sender, named?.name ?? '', to - from)
     const view = office.views.view(bytes, from, to) as BorrowedBytes
     const context = this.contextOf(named!, lane)
     try {
@@ -437,15 +437,23 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     else if (whole.kind === RESPONSE) this.onResponse(whole.correlation, whole.bytes, 0, length)
   }
 
-  /** A request or response that came in parts and is not taken: whoever waits for it is told. */
-  onRefusedTransfer(kind: number, correlation: number, why: string): void {
-    if (kind === REQUEST) this.fail(correlation, FailureCode.tooLarge, why)
+  /** What came in parts and is not taken: whoever waits for it is told, and of a message this side. */
+  onRefusedTransfer(
+    kind: number,
+    topic: Topic | undefined,
+    correlation: number,
+    bytes: number,
+    { code, text }: Refusal,
+  ): void {
+    if (kind === MESSAGE) this.office.notTaken('refused', this.sender, topic?.name ?? '', bytes)
+    if (kind === REQUEST) this.fail(correlation, code, text)
     if (kind !== RESPONSE) return
     const pending = this.requests.take(correlation)
     pending?.reject(
       new SkeinError(
         'ERR_SKEIN_REMOTE_ERROR',
-        `the answer of ${peerText(this.sender)} was not taken: ${why}`,
+        `${peerText(this.sender)} has handled ${JSON.stringify(pending.topic)}, but its answer was not taken: ${text}`,
+        { retryable: code === FailureCode.busy },
       ),
     )
   }

@@ -1,11 +1,19 @@
 /**
  * Messages too long for one frame, to and from one peer. They travel in chunks on the large lane, one chunk of each in
- * turn, so that many progress together and none waits for the longest. Received ones are put together within a bound.
+ * turn, so that several progress together. Received ones are put together within a bound, and the sender begins no more
+ * than fit: the peer takes frames in order, so what it has half received is what has begun here and not yet ended.
  */
 import { SkeinError } from '../errors.js'
 import type { AssociationEnd } from '../transport/data/association.js'
 import { DATA_LIMITS } from '../transport/limits.js'
-import { CHUNK_HEAD_BYTES, DataFlag, DataKind, decodeChunkHead, writeChunkHead } from '../wire/data-frame.js'
+import {
+  CHUNK_HEAD_BYTES,
+  DataFlag,
+  DataKind,
+  decodeChunkHead,
+  FailureCode,
+  writeChunkHead,
+} from '../wire/data-frame.js'
 import { peerText } from './failures.js'
 import { MESSAGING_LIMITS } from './limits.js'
 import type { PeerLink } from './peer-link.js'
@@ -14,6 +22,8 @@ import type { Topic } from './topics.js'
 const CHUNK_BYTES = DATA_LIMITS.frameBodyBytesMax - CHUNK_HEAD_BYTES
 /** Chunks wait here rather than in the outbox: only so much is handed over that the lane stays busy. */
 const LANE_BYTES = 8 * DATA_LIMITS.frameBodyBytesMax
+/** Of messages begun at once; far below what a peer takes. */
+const BEGUN_BYTES = MESSAGING_LIMITS.assemblyBytesMax / 4
 
 interface Outgoing {
   readonly id: number
@@ -41,6 +51,12 @@ interface Incoming {
   taken: number
 }
 
+/** Why a message that came in parts is not taken. */
+export interface Refusal {
+  readonly code: FailureCode
+  readonly text: string
+}
+
 /** A message that has come in whole. */
 export interface WholeMessage {
   readonly kind: number
@@ -52,7 +68,10 @@ export interface WholeMessage {
 export class Transfers {
   /** Queued and not yet cut into chunks. */
   waitingBytes = 0
-  private outgoing: Outgoing[] = []
+  /** Those that take turns, and those that wait until they may begin. */
+  private begun: Outgoing[] = []
+  private begunBytes = 0
+  private waiting: Outgoing[] = []
   private handed: HandedOver[] = []
   private turn = 0
   private nextId = 1
@@ -75,7 +94,7 @@ export class Transfers {
     if (queued > 0 && queued + bytes.length > options.largeOutboxBytesMax) throw this.link.outboxFull(lane)
     // Before anything is queued: it may throw.
     this.link.numberOf(lane, topic)
-    this.outgoing.push({ id: this.takeId(), kind, topic, correlation, bytes: bytes.slice(), sent: 0 })
+    this.waiting.push({ id: this.takeId(), kind, topic, correlation, bytes: bytes.slice(), sent: 0 })
     this.waitingBytes += bytes.length
     this.pump()
   }
@@ -84,10 +103,12 @@ export class Transfers {
   pump(): void {
     const lane = this.link.lane('large')
     if (this.handed.length > 0) this.forgetAcknowledged(lane.outbox.ackedPosition)
-    if (this.outgoing.length === 0) return
-    while (this.outgoing.length > 0 && lane.outbox.unsentBytes < LANE_BYTES) {
-      if (this.turn >= this.outgoing.length) this.turn = 0
-      const message = this.outgoing[this.turn]!
+    if (this.begun.length === 0 && this.waiting.length === 0) return
+    while (lane.outbox.unsentBytes < LANE_BYTES) {
+      this.beginWaiting()
+      if (this.begun.length === 0) break
+      if (this.turn >= this.begun.length) this.turn = 0
+      const message = this.begun[this.turn]!
       this.writeChunk(message)
       if (message.sent < message.bytes.length) this.turn += 1
       else this.handOver(message, lane.outbox.endPosition)
@@ -120,11 +141,10 @@ export class Transfers {
     transfer.taken += length
     if (fits && !last) return undefined
     this.forget(id, transfer)
-    const { kind, correlation } = transfer
     if (transfer.bytes === undefined) return undefined
-    if (transfer.taken === transfer.total)
-      return { kind, topic: transfer.topic, correlation, bytes: transfer.bytes }
-    this.refuse(kind, correlation, `${transfer.taken} bytes came of ${transfer.total}`)
+    const { kind, correlation, taken, total } = transfer
+    if (taken === total) return { kind, topic: transfer.topic, correlation, bytes: transfer.bytes }
+    this.refuse(transfer, { code: FailureCode.tooLarge, text: `${taken} bytes came of ${total}` })
     return undefined
   }
 
@@ -149,21 +169,32 @@ export class Transfers {
   }
 
   private giveUp(reason: AssociationEnd, isLost: (message: Outgoing) => boolean): void {
-    const kept: Outgoing[] = []
-    for (const message of this.outgoing) {
-      if (!isLost(message)) {
-        kept.push(message)
-        continue
-      }
+    for (const message of [...this.begun, ...this.waiting]) {
+      if (!isLost(message)) continue
       const { kind, topic, bytes, sent } = message
       this.waitingBytes -= bytes.length - sent
       if (kind === DataKind.message) this.link.deadLetters(reason).add(topic, bytes.length, sent > 0)
     }
-    this.outgoing = kept
+    this.begun = this.begun.filter((message) => !isLost(message))
+    this.waiting = this.waiting.filter((message) => !isLost(message))
+    this.begunBytes = this.begun.reduce((sum, { bytes }) => sum + bytes.length, 0)
+  }
+
+  private beginWaiting(): void {
+    while (this.waiting.length > 0) {
+      const { length } = this.waiting[0]!.bytes
+      const hasRoom =
+        this.begun.length < MESSAGING_LIMITS.transfersBegunMax && this.begunBytes + length <= BEGUN_BYTES
+      // One alone always may: it may be longer than the bound.
+      if (!hasRoom && this.begun.length > 0) return
+      this.begun.push(this.waiting.shift()!)
+      this.begunBytes += length
+    }
   }
 
   private handOver(message: Outgoing, endPosition: number): void {
-    this.outgoing.splice(this.turn, 1)
+    this.begun.splice(this.turn, 1)
+    this.begunBytes -= message.bytes.length
     // Of requests and responses their promises tell.
     if (message.kind !== DataKind.message) return
     this.handed.push({ topic: message.topic, bytes: message.bytes.length, endPosition })
@@ -199,31 +230,37 @@ export class Transfers {
     const head = decodeChunkHead(view, from, to)
     if (head === undefined || this.incoming.has(id)) return false
     const { kind, correlation, total } = head
-    const why = this.whyRefuse(total)
+    const refusal = this.whyRefuse(total)
     const transfer = { kind, topic, correlation, total, taken: 0 }
-    if (why === undefined) {
+    if (refusal === undefined) {
       this.assemblyBytes += total
       this.incoming.set(id, { ...transfer, bytes: new Uint8Array(total) })
       return true
     }
     if (this.incoming.size < MESSAGING_LIMITS.transfersMax)
       this.incoming.set(id, { ...transfer, bytes: undefined })
-    this.refuse(kind, correlation, why)
+    this.refuse(transfer, refusal)
     return true
   }
 
-  private whyRefuse(total: number): string | undefined {
+  private whyRefuse(total: number): Refusal | undefined {
     const { messageBytesMax } = this.link.office.options
-    if (total > messageBytesMax) return `${total} bytes are more than messageBytesMax (${messageBytesMax})`
-    if (this.incoming.size >= MESSAGING_LIMITS.transfersMax)
-      return 'too many large messages are half received'
-    const full = this.assemblyBytes > 0 && this.assemblyBytes + total > MESSAGING_LIMITS.assemblyBytesMax
-    return full ? 'too many bytes of large messages are half received' : undefined
+    if (total > messageBytesMax) {
+      const text = `${total} bytes are more than messageBytesMax (${messageBytesMax})`
+      return { code: FailureCode.tooLarge, text }
+    }
+    const { transfersMax, assemblyBytesMax } = MESSAGING_LIMITS
+    if (this.incoming.size >= transfersMax)
+      return { code: FailureCode.busy, text: 'too many large messages are half received' }
+    if (this.assemblyBytes > 0 && this.assemblyBytes + total > assemblyBytesMax)
+      return { code: FailureCode.busy, text: 'too many bytes of large messages are half received' }
+    return undefined
   }
 
-  private refuse(kind: number, correlation: number, why: string): void {
+  private refuse(transfer: Omit<Incoming, 'bytes'>, refusal: Refusal): void {
     this.link.office.counters.transfersRefused += 1
-    this.link.onRefusedTransfer(kind, correlation, why)
+    const { kind, topic, correlation, total } = transfer
+    this.link.onRefusedTransfer(kind, topic, correlation, total, refusal)
   }
 
   private forget(id: number, transfer: Incoming): void {
