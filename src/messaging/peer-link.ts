@@ -9,7 +9,7 @@ import type { FrameReceiver, Lane } from '../transport/data/lane.js'
 import type { UnackedFrame } from '../transport/data/outbox.js'
 import type { DataLane } from '../transport/transport.js'
 import { DATA_OVERHEAD_BYTES, DataKind, FailureCode } from '../wire/data-frame.js'
-import { isBytes, notBytes } from './bytes.js'
+import { isBytes, isThenable, notBytes } from './bytes.js'
 import { DeadLetterBox } from './dead-letters.js'
 import {
   endError,
@@ -304,8 +304,8 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     const context = this.contextOf(named!, lane)
     try {
       const result = handler(view, context)
-      if (result !== undefined && result instanceof Promise)
-        result.catch((error) => office.handlerFailed(error, context))
+      if (result !== undefined && isThenable(result))
+        Promise.resolve(result).catch((error) => office.handlerFailed(error, context))
     } catch (error) {
       office.handlerFailed(error, context)
     }
@@ -342,7 +342,8 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     const context = new InboundContext(this.sender, topic, lane, true)
     try {
       const result = handler(view, context)
-      if (result instanceof Promise) this.answerLater(correlation, topic, context, result)
+      if (result !== undefined && isThenable(result))
+        this.answerLater(correlation, topic, context, Promise.resolve(result))
       else this.answer(correlation, topic, result ?? NO_BYTES)
     } catch (error) {
       office.handlerFailed(error, context)
