@@ -25,6 +25,7 @@ EnvState* EnvState::Create(Napi::Env env) {
   // Asynchronous, because a libuv handle is closed only after one more turn of the loop.
   napi_add_async_cleanup_hook(env, on_cleanup, state, &state->hook_);
   env.SetInstanceData<EnvState, &KeepForCleanupHook>(state);
+  state->AbandonAtExit();
   return state;
 }
 
@@ -37,6 +38,21 @@ void EnvState::Remove(TransportWrap* transport) {
   if (std::erase(open_, transport) != 0) loop_.Unhold();
 }
 
+// Node runs no cleanup hook when JavaScript calls process.exit: the process would take libuv's thread pool and
+// OpenSSL down under a control thread that still runs.
+void EnvState::AbandonAtExit() {
+  const Napi::Env env(env_);
+  const Napi::Value process = env.Global().Get("process");
+  const Napi::Value once = process.IsObject() ? process.As<Napi::Object>().Get("once") : env.Undefined();
+  if (!once.IsFunction()) return;
+  const auto on_exit = [](const Napi::CallbackInfo& info) { Of(info.Env())->AbandonAll(); };
+  once.As<Napi::Function>().Call(process, {Napi::String::New(env, "exit"), Napi::Function::New(env, on_exit)});
+}
+
+void EnvState::AbandonAll() {
+  while (!open_.empty()) open_.back()->Abandon();
+}
+
 void EnvState::OnTurn() {
   // A sink may close transports, so the list is copied; one that is gone by then has no wake to take.
   const std::vector<TransportWrap*> woken = open_;
@@ -47,8 +63,8 @@ void EnvState::OnTurn() {
 
 void EnvState::OnCleanup(napi_async_cleanup_hook_handle hook) {
   hook_ = hook;
-  // Each leaves the control thread before this returns: from then on nothing wakes this loop.
-  while (!open_.empty()) open_.back()->Abandon();
+  // From here on nothing wakes this loop.
+  AbandonAll();
   const auto on_lanes_closed = [](void* data) {
     static_cast<EnvState*>(data)->loop_.Close(
         [](void* of_loop) {

@@ -1,6 +1,6 @@
 // What one JavaScript environment (main thread or worker) owns in the addon: its loop handle, its open
 // transports and its data lanes. Ended by an async cleanup hook: transports leave the control thread first,
-// then the handles close, then it is freed.
+// then the handles close, then it is freed. Transports leave at the exit of the process, too.
 #pragma once
 
 #include <vector>
@@ -28,6 +28,9 @@ class EnvState {
  private:
   explicit EnvState(napi_env env) : env_(env), lanes_(env) {}
 
+  void AbandonAtExit();
+  // After it no transport is on the control thread, which is gone with the last one of the process.
+  void AbandonAll();
   void OnTurn();
   void OnCleanup(napi_async_cleanup_hook_handle hook);
 

@@ -25,6 +25,22 @@ describe.skipIf(NATIVE_MISSING)('the end of a process', () => {
     }
   })
 
+  // At no particular moment, so that it takes rounds to meet a bad one.
+  it.each([
+    ['peers are dialled by name', 'names', 'exit'],
+    ['peers are turned away for their secrets', 'secrets', 'exit'],
+    ['peers are turned away, and no listener hears of it', 'secrets', 'reallyExit'],
+  ])(
+    'by process.exit while %s is clean, 24 times',
+    async (_, what, how) => {
+      for (let round = 0; round < 24; round += 1) {
+        const finished = await runNode([fixture('exit-busy.mjs'), BINARY, what, how], BOUND_MS)
+        expect(finished).toEqual({ code: 7, signal: null, stdout: 'busy\n', stderr: '' })
+      }
+    },
+    60_000,
+  )
+
   it('what a sink throws is an uncaught exception, and delivery goes on', async () => {
     const finished = await end('throw')
     expect(finished).toMatchObject({ code: 0, signal: null, stderr: '' })
