@@ -64,6 +64,7 @@ Napi::Object LaneBindings::Define() {
 void LaneBindings::Close(void (*on_closed)(void* data), void* data) {
   napi_delete_reference(env_, std::exchange(on_event_, nullptr));
   napi_delete_reference(env_, std::exchange(buffer_, nullptr));
+  if (context_ != nullptr) napi_async_destroy(env_, std::exchange(context_, nullptr));
   table_.Close(on_closed, data);
 }
 
@@ -89,6 +90,9 @@ napi_value LaneBindings::Start(napi_env env, napi_callback_info info) {
   }
   napi_create_reference(env, arguments.values[0], 1, &lanes->buffer_);
   napi_create_reference(env, arguments.values[1], 1, &lanes->on_event_);
+  napi_value name = nullptr;
+  napi_create_string_latin1(env, "SKEINLANES", NAPI_AUTO_LENGTH, &name);
+  napi_async_init(env, nullptr, name, &lanes->context_);
   return nullptr;
 }
 
@@ -97,15 +101,23 @@ uint32_t LaneBindings::OnEvent(int32_t index, io::LaneEvent event, uint32_t byte
   napi_value function = nullptr;
   napi_value receiver = nullptr;
   std::array<napi_value, 3> arguments{};
+  napi_callback_scope turn = nullptr;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return 0;
   napi_get_reference_value(env_, on_event_, &function);
   napi_get_global(env_, &receiver);
   napi_create_int32(env_, index, &arguments[0]);
   napi_create_uint32(env_, static_cast<uint32_t>(event), &arguments[1]);
   napi_create_uint32(env_, bytes, &arguments[2]);
-  napi_value result = CallFromLoop(env_, receiver, function, arguments.size(), arguments.data());
+  napi_value result = nullptr;
   uint32_t taken = 0;
-  if (result != nullptr) napi_get_value_uint32(env_, result, &taken);
+  if (napi_open_callback_scope(env_, receiver, context_, &turn) == napi_ok) {
+    const napi_status status =
+        napi_call_function(env_, receiver, function, arguments.size(), arguments.data(), &result);
+    // Before the ticks: what was taken stays taken, whatever somebody else throws in one of them.
+    if (status == napi_ok) napi_get_value_uint32(env_, result, &taken);
+    Surface(env_, status);
+    napi_close_callback_scope(env_, turn);
+  }
   napi_close_handle_scope(env_, scope);
   return taken;
 }

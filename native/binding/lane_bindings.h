@@ -33,6 +33,7 @@ class LaneBindings {
   // From start to Close.
   napi_ref buffer_ = nullptr;
   napi_ref on_event_ = nullptr;
+  napi_async_context context_ = nullptr;
 };
 
 }  // namespace skein::binding

@@ -4,20 +4,22 @@
 
 namespace skein::binding {
 
+void Surface(napi_env env, napi_status status) {
+  bool thrown = false;
+  if (status != napi_ok) napi_is_exception_pending(env, &thrown);
+  if (!thrown) return;
+  napi_value exception = nullptr;
+  napi_get_and_clear_last_exception(env, &exception);
+  napi_fatal_exception(env, exception);
+}
+
 napi_value CallFromLoop(napi_env env, napi_value receiver, napi_value function, size_t count,
                         const napi_value* arguments) {
   napi_value result = nullptr;
   const napi_status status =
       napi_make_callback(env, nullptr, receiver, function, count, arguments, &result);
-  if (status == napi_ok) return result;
-  bool thrown = false;
-  napi_is_exception_pending(env, &thrown);
-  if (!thrown) return nullptr;
-  // Its own exception: it must surface as uncaught, not vanish in a callback of ours.
-  napi_value exception = nullptr;
-  napi_get_and_clear_last_exception(env, &exception);
-  napi_fatal_exception(env, exception);
-  return nullptr;
+  Surface(env, status);
+  return status == napi_ok ? result : nullptr;
 }
 
 }  // namespace skein::binding

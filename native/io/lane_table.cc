@@ -156,8 +156,9 @@ void LaneTable::SetReading(int32_t index, bool on) {
   Lane* lane = Find(index);
   if (lane == nullptr || lane->reading == on) return;
   lane->reading = on;
-  // Its owner may have stopped in front of a whole frame, and nothing may come after it.
-  if (on && lane->attached && lane->kept.count != 0) Defer(lane);
+  // Its owner may have stopped in front of a whole frame, and nothing may come after it. Within a delivery
+  // what will be kept is not known yet.
+  if (on && lane->attached) Defer(lane);
   Arm(lane);
 }
 
@@ -231,6 +232,8 @@ void LaneTable::OnPoll(Lane* lane, int status, int events) {
 
 void LaneTable::Receive(Lane* lane) {
   const uint32_t kept = lane->kept.count;
+  // Its turn is not there yet, but the socket's end must not come before it.
+  if (lane->deferred && kept != 0) return Deliver(lane, kept);
   ssize_t count;
   do {
     count = recv(lane->socket.Get(), buffer_ + kept, buffer_bytes_ - kept, MSG_DONTWAIT);

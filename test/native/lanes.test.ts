@@ -9,7 +9,9 @@ import { createRandom } from '../../src/sim/random.js'
 import type { LaneSocketHandler } from '../../src/transport/lane-socket.js'
 import { NATIVE_LIMITS } from '../../src/transport/limits.js'
 import { loadAddon } from '../../src/transport/native/load.js'
+import { Lane } from '../../src/wire/frame.js'
 import { NATIVE_MISSING } from '../cluster/support.js'
+import { FakePeer } from '../contract/fake-peer.js'
 import {
   closeNodes,
   counter,
@@ -300,9 +302,47 @@ describe.skipIf(NATIVE_MISSING)('native lanes', () => {
     await waitFor(() => bench.harness.openDescriptors()! <= before, 'no descriptor to be left')
   }, 60_000)
 
-  it('whose handler throws raise an uncaught exception, and offer the bytes again', async () => {
-    const finished = await runNode([fixture('lane-throw.mjs'), BINARY], 20_000)
-    expect(finished).toMatchObject({ code: 0, signal: null, stderr: '' })
-    expect(finished.stdout).toBe('uncaught thrown by the handler\nagain 5\n')
+  it.each([
+    ['handler', 'uncaught thrown by the handler\ntaken 1,2,3,4,5\n'],
+    ['tick', 'taken 1,2,3\nuncaught thrown in a tick\ntaken 4,5\n'],
+    ['both', 'uncaught thrown by the handler\nuncaught thrown in a tick\ntaken 1,2,3,4,5\n'],
+  ])(
+    'what is thrown (%s) is an uncaught exception, and only what was not taken comes again',
+    async (who, stdout) => {
+      const finished = await runNode([fixture('lane-throw.mjs'), BINARY, who], 20_000)
+      expect(finished).toEqual({ code: 0, signal: null, stdout, stderr: '' })
+    },
+  )
+
+  it('offer what was left again when reading went off and on within the delivery', async () => {
+    const [here, there] = await attachedPair()
+    there.take = (count) => {
+      there.socket.setReading(false)
+      there.socket.setReading(true)
+      return Math.min(count, 10)
+    }
+    here.send(pattern(100))
+    await waitFor(() => there.receivedBytes === 100, 'all bytes')
+    expect(isSame(there.received, pattern(100))).toBe(true)
+  })
+
+  it('tell of the end behind the bytes that came with the hand-over, whoever attaches when', async () => {
+    const node = await startNode(bench.harness, bench.open)
+    const probes: LaneProbe[] = []
+    for (let dial = 1; dial <= 2; dial += 1) {
+      const peer = await FakePeer.halfDial(bench.harness, node.address, { lane: Lane.ordinary, dial })
+      // One segment: what is behind the frame travels with the socket.
+      peer.send(Buffer.concat([peer.ready(), pattern(10, dial)]))
+      peer.stream.end()
+      await waitFor(() => lanesAt(node, 'ordinary').length === dial, 'the lane')
+      probes.push(new LaneProbe(lanesAt(node, 'ordinary')[dial - 1]!.socket))
+    }
+    const [first, second] = probes as [LaneProbe, LaneProbe]
+    // So that this end is found before the turn that the bytes wait for.
+    await bench.harness.advance(50)
+    first.afterData = () => second.attach()
+    first.attach()
+    await waitFor(() => second.ends.length === 1, 'the end')
+    expect([second.receivedBytes, second.ends]).toEqual([10, ['ended']])
   })
 })
