@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { NativeHandle } from '../../src/transport/native/addon.js'
 import { createNativeTransport } from '../../src/transport/native/native-transport.js'
 import type { Transport, TransportEvent } from '../../src/transport/transport.js'
 import { NATIVE_MISSING } from '../cluster/support.js'
@@ -52,6 +53,31 @@ describe.skipIf(NATIVE_MISSING)('the native adapter', () => {
         expect.objectContaining({ code: 'ERR_SKEIN_INVALID_OPTION' }),
       )
     }
+  })
+
+  it('refuses a lane that there is none of', async () => {
+    const transport = make()
+    for (const lane of ['control', undefined])
+      expect(() => transport.openLane(freshUid(), lane as never, 1)).toThrow(
+        expect.objectContaining({ code: 'ERR_SKEIN_INVALID_OPTION' }),
+      )
+  })
+
+  it('gives out what comes with and after an event that it cannot read, which it tells of once', async () => {
+    const uid = freshUid()
+    const transport = make({}, uid)
+    const seen: TransportEvent[] = []
+    await transport.start((batch) => seen.push(...batch))
+    const { native } = transport as unknown as { native: NativeHandle }
+    // Of a lane that no adapter names.
+    native.openLane(freshUid(), 9, 1)
+    transport.openLane(freshUid(), 'large', 2)
+    // Asks the control thread, and waits for the answer: both events are in the ring.
+    transport.peers()
+    expect(() => transport.drain()).toThrow(/code 9/)
+    expect(seen).toMatchObject([{ type: 'laneFailed', lane: 'large', dial: 2 }])
+    expect(() => transport.drain()).not.toThrow()
+    await transport.close()
   })
 
   it('a host that does not resolve or is not ours rejects with ERR_SKEIN_BIND', async () => {

@@ -55,10 +55,14 @@ export class EventDecoder {
     this.bytes = new Uint8Array(ring)
   }
 
-  /** Everything between two positions that the addon has named. */
-  decode(from: number, to: number, onEvent: (event: NativeEvent) => void): void {
+  /**
+   * Everything between two positions that the addon has named. Returns why a record could not be read, the first of
+   * them; it is left out.
+   */
+  decode(from: number, to: number, onEvent: (event: NativeEvent) => void): TypeError | undefined {
     const capacity = this.bytes.length
     let position = from
+    let unreadable: TypeError | undefined
     while (position < to) {
       const at = position % capacity
       const recordBytes = this.view.getUint32(at, true)
@@ -66,9 +70,21 @@ export class EventDecoder {
         position += capacity - at
         continue
       }
-      const event = this.view.getUint8(at + 4) === EventCode.message ? this.messageAt(at) : this.eventAt(at)
-      if (event !== undefined) onEvent(event)
       position += recordBytes
+      const event = this.recordAt(at)
+      if (event instanceof TypeError) unreadable ??= event
+      else if (event !== undefined) onEvent(event)
+    }
+    return unreadable
+  }
+
+  private recordAt(at: number): NativeEvent | TypeError | undefined {
+    if (this.view.getUint8(at + 4) === EventCode.message) return this.messageAt(at)
+    try {
+      return this.eventAt(at)
+    } catch (error) {
+      if (error instanceof TypeError) return error
+      throw error
     }
   }
 

@@ -98,7 +98,9 @@ class NativeTransport implements Transport {
   }
 
   openLane(uid: Uid, lane: DataLane, dial: number): void {
-    this.command(() => this.native.openLane(uid, DATA_LANES.indexOf(lane), dial))
+    const code = DATA_LANES.indexOf(lane)
+    if (code < 1) throw invalid('lane', lane, `'ordinary' or 'large'; none was opened`)
+    this.command(() => this.native.openLane(uid, code, dial))
   }
 
   quarantine(uid: Uid, reason: QuarantineReason): void {
@@ -185,10 +187,12 @@ class NativeTransport implements Transport {
     let end = this.native.available()
     for (let round = 0; round < NATIVE_LIMITS.drainRoundsMax && end > this.position; round += 1) {
       const batch: TransportEvent[] = []
-      this.decoder!.decode(this.position, end, (event) => this.collect(event, batch))
+      const unreadable = this.decoder!.decode(this.position, end, (event) => this.collect(event, batch))
       this.position = end
       end = this.native.consume(end)
       if (batch.length > 0) this.sink?.(batch)
+      // Told once: what came after it has been delivered, and goes on to be.
+      if (unreadable !== undefined) throw unreadable
     }
   }
 
