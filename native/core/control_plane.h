@@ -190,6 +190,7 @@ class ControlPlane {
   bool WantsProofs() const { return !options_.secrets.empty(); }
   void AddNonce(Hello* hello);
   Proof ProofOf(std::string_view label, size_t secret, Bytes transcript) const;
+  static void BeginAdmission(Connection& connection, Bytes hello_body);
   void AppendProofs(Connection& connection, Bytes hello_body, std::vector<uint8_t>* ack_body);
   bool AdmitAcceptor(Connection& connection, Bytes signed_ack, Bytes proofs);
   bool AdmitDialler(const Connection& connection, Bytes ready_body) const;

@@ -28,18 +28,25 @@ Proof ControlPlane::ProofOf(std::string_view label, size_t secret, Bytes transcr
   return proof;
 }
 
+// The hello's length goes first: where it ends, and the ack begins, must not be for somebody in between to say.
+void ControlPlane::BeginAdmission(Connection& connection, Bytes hello_body) {
+  connection.admission = std::make_unique<Admission>();
+  std::vector<uint8_t>& transcript = connection.admission->transcript;
+  transcript.resize(sizeof(uint32_t));
+  Store(transcript.data(), static_cast<uint32_t>(hello_body.size()));
+  transcript.insert(transcript.end(), hello_body.begin(), hello_body.end());
+}
+
 // One for each of our secrets: the dialler looks for the one that it shares.
 void ControlPlane::AppendProofs(Connection& connection, Bytes hello_body, std::vector<uint8_t>* ack_body) {
-  auto admission = std::make_unique<Admission>();
-  std::vector<uint8_t>& transcript = admission->transcript;
-  transcript.assign(hello_body.begin(), hello_body.end());
+  BeginAdmission(connection, hello_body);
+  std::vector<uint8_t>& transcript = connection.admission->transcript;
   transcript.insert(transcript.end(), ack_body->begin(), ack_body->end());
   ack_body->push_back(static_cast<uint8_t>(options_.secrets.size()));
   for (size_t secret = 0; secret < options_.secrets.size(); ++secret) {
     const Proof proof = ProofOf(kAcceptorLabel, secret, transcript);
     ack_body->insert(ack_body->end(), proof.begin(), proof.end());
   }
-  connection.admission = std::move(admission);
 }
 
 // Whether one of the acceptor's proofs is by one of our secrets; the first that is will sign our `ready`.

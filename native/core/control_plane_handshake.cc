@@ -64,7 +64,7 @@ void ControlPlane::WriteHello(Connection& connection, const Endpoint& dialed) {
   connection.phase = Phase::kHelloSent;
   const std::vector<uint8_t> body = EncodeHelloBody(OwnHello(connection, dialed));
   WriteFrame(connection, EncodeHead(FrameKind::kHello, 0, 0, body), body);
-  if (WantsProofs()) connection.admission = std::make_unique<Admission>(Admission{body});
+  if (WantsProofs()) BeginAdmission(connection, body);
 }
 
 void ControlPlane::WriteHelloAck(Connection& connection, const Endpoint& dialed, Bytes hello_body) {

@@ -30,7 +30,11 @@ const std::vector<uint8_t> kOther(32, 'x');
 
 // As `docs/protocol.md` has it, and not as the code does it.
 Proof ProofBy(const std::vector<uint8_t>& secret, std::string_view label, Bytes hello, Bytes ack) {
-  const Bytes parts[] = {{reinterpret_cast<const uint8_t*>(label.data()), label.size()}, hello, ack};
+  const auto length = static_cast<uint32_t>(hello.size());
+  const Bytes parts[] = {{reinterpret_cast<const uint8_t*>(label.data()), label.size()},
+                         {reinterpret_cast<const uint8_t*>(&length), sizeof(length)},
+                         hello,
+                         ack};
   Proof proof;
   FakeAuth(0).Hmac(secret, parts, proof.data());
   return proof;

@@ -14,7 +14,9 @@ export function proofOf(
   ackBody: Uint8Array,
 ): Uint8Array {
   const hmac = createHmac('sha256', secret)
-  hmac.update(`skein ${role}\0`).update(helloBody).update(ackBody)
+  const helloBytes = Buffer.alloc(4)
+  helloBytes.writeUInt32LE(helloBody.length)
+  hmac.update(`skein ${role}\0`).update(helloBytes).update(helloBody).update(ackBody)
   return new Uint8Array(hmac.digest())
 }
 

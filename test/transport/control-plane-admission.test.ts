@@ -20,7 +20,9 @@ const LANES = [undefined, 'ordinary'] as const
 
 /** As the page words it, by another implementation than the engine's. */
 function proofOf(role: 'acceptor' | 'dialler', name: string, hello: Uint8Array, ack: Uint8Array): Uint8Array {
-  const hmac = createHmac('sha256', secret(name)).update(`skein ${role}\0`)
+  const helloBytes = Buffer.alloc(4)
+  helloBytes.writeUInt32LE(hello.length)
+  const hmac = createHmac('sha256', secret(name)).update(`skein ${role}\0`).update(helloBytes)
   return new Uint8Array(hmac.update(hello).update(ack).digest())
 }
 
@@ -306,5 +308,13 @@ describe('secrets of the engine', () => {
       const said = { hello: Uint8Array.of(1), ack: Uint8Array.of(2) }
       expect(admission.acceptorProofs(said)).toEqual([proofOf('acceptor', 'a', said.hello, said.ack)])
     }
+  })
+
+  it('prove where the hello ends', () => {
+    const admission = new Admission(countingAuth(), [secret('a')])
+    const proofs = (hello: readonly number[], ack: readonly number[]) =>
+      admission.acceptorProofs({ hello: Uint8Array.from(hello), ack: Uint8Array.from(ack) })
+    expect(proofs([1, 2], [3])).not.toEqual(proofs([1], [2, 3]))
+    expect(proofs([1, 2], [3])).toEqual(proofs([1, 2], [3]))
   })
 })

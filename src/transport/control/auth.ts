@@ -63,6 +63,9 @@ export class Admission {
   }
 
   private prove(secret: Uint8Array, label: Uint8Array, transcript: Transcript): Uint8Array {
-    return this.auth.hmac(secret, label, transcript.hello, transcript.ack)
+    // Where the hello ends, and the ack begins, must not be for somebody in between to say.
+    const helloBytes = new Uint8Array(4)
+    new DataView(helloBytes.buffer).setUint32(0, transcript.hello.length, true)
+    return this.auth.hmac(secret, label, helloBytes, transcript.hello, transcript.ack)
   }
 }
