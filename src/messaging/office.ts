@@ -48,6 +48,7 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
     requestsIn: 0,
     requestsTimedOut: 0,
     requestsFailedIn: 0,
+    requestsRepeated: 0,
     answersLate: 0,
     outboxFull: 0,
     deadLetters: 0,

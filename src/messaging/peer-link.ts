@@ -333,6 +333,11 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   ): void {
     const { office } = this
     office.counters.requestsIn += 1
+    if (this.busy.size > 0 && this.busy.has(correlation)) {
+      // No answer could be told from that of the first.
+      office.counters.requestsRepeated += 1
+      return
+    }
     const handler = named?.handler ?? (named === undefined ? undefined : office.topics.current(named).handler)
     if (handler === undefined) return this.fail(correlation, FailureCode.noHandler, '')
     if (this.handling >= MESSAGING_LIMITS.inboundRequestsMax)
@@ -391,7 +396,9 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     if (this.association.ended !== undefined) return
     this.office.counters.requestsFailedIn += 1
     const lane = this.lane('ordinary')
-    if (lane.outbox.unackedFrames >= 2 * this.office.options.outboxMessagesMax) return
+    const { outboxMessagesMax, outboxBytesMax } = this.office.options
+    const { unackedFrames, unackedBytes } = lane.outbox
+    if (unackedFrames >= 2 * outboxMessagesMax || unackedBytes >= 2 * outboxBytesMax) return
     const body = failureBody(code, why)
     lane.outbox.append(FAILURE, 0, 0, correlation, body, 0, body.length)
     this.queued(lane)

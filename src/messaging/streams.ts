@@ -192,6 +192,8 @@ export class StreamTable {
     const windowBytes = readCredit(bytes, from, to)
     if (handler === undefined) return this.refuse(id, FailureCode.noHandler, '')
     if (windowBytes === undefined) return this.refuse(id, FailureCode.remoteError, 'the opening is too short')
+    // Even an acceptance is a frame. A peer that takes none gets none, and opens nothing.
+    if (this.isFull(this.lane)) return this.noteReset()
     if (this.size >= MESSAGING_LIMITS.streamsMax)
       return this.refuse(id, FailureCode.busy, `there are ${this.size} streams with one peer`)
     const stream = new AcceptedStream(this, id, topic!.name)
