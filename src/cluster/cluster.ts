@@ -68,8 +68,8 @@ export interface Cluster extends Messaging<NodeReference>, AsyncDisposable {
   close(): Promise<void>
 
   /**
-   * Sends to every member that is up and reachable, and returns to how many. Fire and forget: a full outbox is a dead letter.
-   * Throws `ERR_SKEIN_FRAME_TOO_LARGE`, `ERR_SKEIN_CLOSED`.
+   * Sends to every member that is up and reachable, and returns to how many. Fire and forget: of a member that there is no room for a dead letter
+   * tells. Throws `ERR_SKEIN_INVALID_OPTION`, `ERR_SKEIN_FRAME_TOO_LARGE`, `ERR_SKEIN_CLOSED`; then nothing was sent.
    */
   broadcast(topic: string, bytes: Uint8Array, options?: BroadcastOptions): number
   /** Sends and asks whoever of a role can be reached. Throws `ERR_SKEIN_INVALID_OPTION`. */

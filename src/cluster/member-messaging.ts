@@ -1,7 +1,8 @@
 /** Messaging among members: names are looked up in the cluster's state, and what is exchanged ends with a membership. */
 import type { Uid } from '../core/address.js'
 import type { ClusterEvent, ClusterState, Member } from '../core/model.js'
-import { isSkeinError } from '../errors.js'
+import { isSkeinError, type SkeinError } from '../errors.js'
+import type { DeadLetterReason } from '../messaging/messaging.js'
 import type { Office } from '../messaging/office.js'
 import type { PeerLink } from '../messaging/peer-link.js'
 import { createRouter, type Router, type RouterPorts } from '../messaging/routing/router.js'
@@ -40,14 +41,16 @@ export class MemberMessaging {
     return link
   }
 
+  /** Throws for what nobody could be sent; then nothing was. */
   broadcast(topic: string, bytes: Uint8Array, options: BroadcastOptions): number {
+    this.#office.checkMessage(topic, bytes)
     let count = 0
     for (const member of this.#state().members) {
       const { role } = options
       const meant = member.status === 'up' && member.reachability === 'reachable'
       if (!meant || (role !== undefined && !member.roles.includes(role))) continue
       if (member.uid === this.#self && options.includeSelf !== true) continue
-      count += this.#sendOne(this.#linkToMember(member), topic, bytes)
+      count += this.#sendOne(member, topic, bytes)
     }
     return count
   }
@@ -81,15 +84,30 @@ export class MemberMessaging {
     return this.#office.plane.ensure(member.uid, member.address, member.nodeId).client
   }
 
-  #sendOne(link: PeerLink, topic: string, bytes: Uint8Array): number {
+  /** Whatever stands in the way of one member, the others are sent theirs. */
+  #sendOne(member: Member, topic: string, bytes: Uint8Array): number {
     try {
-      link.send(topic, bytes)
+      this.#linkToMember(member).send(topic, bytes)
       return 1
     } catch (error) {
-      if (!isSkeinError(error) || error.code !== 'ERR_SKEIN_OUTBOX_FULL') throw error
-      const base = { type: 'deadLetter', reason: 'outboxFull', count: 1, maybeDelivered: false } as const
-      this.#office.deadLetter({ ...base, peer: link.sender, topic, bytes: bytes.length })
+      if (!isSkeinError(error)) throw error
+      const { uid, nodeId, address } = member
+      this.#office.deadLetter({
+        type: 'deadLetter',
+        reason: reasonOf(error),
+        peer: { uid, nodeId, address },
+        topic,
+        bytes: bytes.length,
+        count: 1,
+        maybeDelivered: false,
+      })
       return 0
     }
   }
+}
+
+/** Too many peers, topics, frames or bytes are all the same to whoever broadcasts: there was no room. */
+function reasonOf({ code }: SkeinError): DeadLetterReason {
+  if (code === 'ERR_SKEIN_QUARANTINED') return 'quarantined'
+  return code === 'ERR_SKEIN_CLOSED' ? 'closed' : 'outboxFull'
 }

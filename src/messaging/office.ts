@@ -2,6 +2,7 @@
  * What all peers of one node share: the pool of lanes, topics, counters, options, and where events go. It is the layer above the
  * data plane, and hands what comes from there to the peer it came from.
  */
+import { SkeinError } from '../errors.js'
 import type { Association, AssociationEnd } from '../transport/data/association.js'
 import {
   DataPlane,
@@ -12,12 +13,13 @@ import {
 import type { Lane, LaneFault } from '../transport/data/lane.js'
 import type { UnackedFrame } from '../transport/data/outbox.js'
 import type { DataLane } from '../transport/transport.js'
+import { isBytes, notBytes } from './bytes.js'
 import { timeoutCheck } from './check-options.js'
 import type { DeadLetter, MessageContext, Sender } from './messaging.js'
 import type { ResolvedMessagingOptions } from './options.js'
 import { PeerLink } from './peer-link.js'
 import { Slab } from './slab.js'
-import { type Topic, TopicTable } from './topics.js'
+import { checkTopic, type Topic, TopicTable } from './topics.js'
 import { ViewMaker } from './view-maker.js'
 
 /** What the messaging layer tells of itself. */
@@ -68,6 +70,22 @@ export class Office implements DataPlaneSink<Topic, PeerLink> {
   ) {
     this.plane = new DataPlane(options, ports, transport, this)
     for (const [topic, handler] of Object.entries(options.handlers)) this.topics.handle(topic, handler)
+  }
+
+  /** Throws for what no peer could be sent. */
+  checkMessage(topic: string, bytes: Uint8Array): void {
+    checkTopic(topic)
+    if (!isBytes(bytes)) throw notBytes(bytes, `what was to be sent to ${JSON.stringify(topic)}`)
+    this.checkLength(bytes.length)
+  }
+
+  checkLength(bytes: number): void {
+    const { messageBytesMax } = this.options
+    if (bytes <= messageBytesMax) return
+    throw new SkeinError(
+      'ERR_SKEIN_FRAME_TOO_LARGE',
+      `a message of ${bytes} bytes is longer than messageBytesMax (${messageBytesMax}); nothing was sent. Use a stream`,
+    )
   }
 
   /** Milliseconds of a request's `timeoutMs`, checked. */

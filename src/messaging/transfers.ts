@@ -3,7 +3,6 @@
  * turn, so that several progress together. Received ones are put together within a bound, and the sender begins no more
  * than fit: the peer takes frames in order, so what it has half received is what has begun here and not yet ended.
  */
-import { SkeinError } from '../errors.js'
 import type { AssociationEnd } from '../transport/data/association.js'
 import { DATA_LIMITS } from '../transport/limits.js'
 import {
@@ -14,7 +13,6 @@ import {
   FailureCode,
   writeChunkHead,
 } from '../wire/data-frame.js'
-import { peerText } from './failures.js'
 import { MESSAGING_LIMITS } from './limits.js'
 import type { PeerLink } from './peer-link.js'
 import type { Topic } from './topics.js'
@@ -83,12 +81,7 @@ export class Transfers {
   /** Queues a message; its bytes are copied. Throws; then nothing was queued. */
   send(kind: number, topic: string, correlation: number, bytes: Uint8Array): void {
     const { options } = this.link.office
-    if (bytes.length > options.messageBytesMax) {
-      throw new SkeinError(
-        'ERR_SKEIN_FRAME_TOO_LARGE',
-        `a message of ${bytes.length} bytes to ${peerText(this.link.sender)} is longer than messageBytesMax (${options.messageBytesMax}); nothing was sent. Use a stream`,
-      )
-    }
+    this.link.office.checkLength(bytes.length)
     const lane = this.link.lane('large')
     const queued = this.waitingBytes + lane.outbox.unackedBytes
     if (queued > 0 && queued + bytes.length > options.largeOutboxBytesMax) throw this.link.outboxFull(lane)
