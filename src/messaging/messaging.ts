@@ -66,7 +66,7 @@ export interface StreamOptions {
 
 /** The other half of a stream that this side has opened. Leaving its loop early cancels both directions. Unread, it holds the handler up. */
 export interface MessageStream extends AsyncIterable<Uint8Array> {
-  /** Resolves when the peer's reader has taken all that `source` gave, or wants no more; rejects with what broke the stream. */
+  /** Resolves when the peer's reader has taken all that `source` gave, or its handler has ended; rejects with what broke the stream. */
   readonly sent: Promise<void>
   cancel(reason?: string): void
 }

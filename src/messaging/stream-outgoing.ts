@@ -66,7 +66,7 @@ export class OutgoingHalf {
   step(): void {
     if (!this.isReady) return
     const { chunk, chunkAt: from } = this
-    // Whoever gave it may have transferred its memory elsewhere meanwhile.
+    // It is empty, or whoever gave it has transferred its memory elsewhere meanwhile.
     if (chunk === undefined || from >= chunk.length) return this.read(this.source!)
     const size = Math.min(chunk.length - from, this.creditBytes, DATA_LIMITS.frameBodyBytesMax)
     this.creditBytes -= size
@@ -108,10 +108,8 @@ export class OutgoingHalf {
     const value = result?.value
     if (!isBytes(value))
       return this.owner.onSourceFailed(notBytes(value, 'a chunk of a stream, which is reset for it,'))
-    if (value.length > 0) {
-      this.chunk = value
-      this.chunkAt = 0
-    }
+    this.chunk = value
+    this.chunkAt = 0
     this.wake()
   }
 

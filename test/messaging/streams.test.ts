@@ -315,6 +315,36 @@ describe('a loop that is left early', () => {
     expect(a.office.counters.streamsReset + b.office.counters.streamsReset).toBe(0)
   })
 
+  it('when all has been read, while this end still sends, leaves the stream alone', async () => {
+    const { world, a, b } = pair()
+    let heard: Promise<string> | undefined
+    handle(b, 't', (incoming) => {
+      heard = collect(incoming)
+      return source('1')
+    })
+    const given = new Source([bytesOf('a')], true)
+    const stream = a.to(b).stream('t', given)
+    const reader = stream[Symbol.asyncIterator]()
+    await world.settle(reader.next())
+    expect((await world.settle(reader.next())).done).toBe(true)
+    await reader.return!()
+    given.give(bytesOf('b'))
+    given.finish()
+    await world.settle(stream.sent)
+    expect(await world.settle(heard!)).toBe('ab')
+  })
+
+  it('by a handler that gives a source all the same tells that source', async () => {
+    const { world, a, b } = pair()
+    const answers = source('never')
+    handle(b, 't', (incoming) => {
+      void incoming[Symbol.asyncIterator]().return!()
+      return answers
+    })
+    expect((await failure(world.settle(collect(a.to(b).stream('t'))))).code).toBe('ERR_SKEIN_STREAM_RESET')
+    expect([answers.asked, answers.returned]).toEqual([0, 1])
+  })
+
   it('while a read is pending ends that read', async () => {
     const { world, a, b } = pair()
     handle(b, 't', () => new Source([], true))
@@ -398,6 +428,34 @@ describe('a handler that fails', () => {
     }
     await world.pass(10)
     expect(eventsOf(b, 'handlerFailed')).toMatchObject([{ topic: 'other' }])
+  })
+})
+
+describe('what came whole before a stream broke', () => {
+  it('stays whole', async () => {
+    const { world, a, b } = pair()
+    handle(b, 't', (incoming) => {
+      void collect(incoming).catch(() => {})
+      return source('all', ' of it')
+    })
+    const thrown = new Error('disk is gone')
+    const stream = a.to(b).stream('t', {
+      [Symbol.asyncIterator]: () => ({
+        next: () => new Promise((_, reject) => world.clock.schedule(100, () => reject(thrown))),
+      }),
+    })
+    expect(await failure(world.settle(stream.sent))).toBe(thrown)
+    expect(await collect(stream)).toBe('all of it')
+  })
+
+  it('is of no interest to who has canceled it', async () => {
+    const { world, a, b } = pair()
+    handle(b, 't', () => new Source([bytesOf('waits')], true))
+    const stream = a.to(b).stream('t')
+    await world.pass(100)
+    stream.cancel()
+    const reader = stream[Symbol.asyncIterator]()
+    expect((await failure(reader.next())).code).toBe('ERR_SKEIN_ABORTED')
   })
 })
 
@@ -639,6 +697,24 @@ describe('a peer that goes', () => {
     world.crash(b.node)
     expect((await world.settle(here)).code).toBe('ERR_SKEIN_UNREACHABLE')
     expect(() => b.to(a).stream('t')).toThrow(expect.objectContaining({ code: 'ERR_SKEIN_CLOSED' }))
+  })
+
+  it('that remembers nothing, and hears of a stream only then, does not keep it', async () => {
+    const { world, a, b } = pair()
+    handle(b, 't', async (incoming) => void (await collect(incoming)))
+    a.office.topics.handle('m', () => {})
+    // This end has received something on the lane, and has sent nothing.
+    b.to(a).send('m', bytesOf('x'), { lane: 'large' })
+    await world.pass(200)
+    world.cut(a.node, b.node)
+    await world.pass(10)
+    const stream = a.to(b).stream('t', new Source([], true))
+    b.office.plane.end(b.to(a).association, 'left')
+    world.heal(a.node, b.node)
+    expect((await failure(world.settle(stream.sent))).code).toBe('ERR_SKEIN_UNREACHABLE')
+    await world.pass(1000)
+    expect(b.office.counters.streamsOpened).toBe(1)
+    expect(b.to(a).association.large!.held).toBe(0)
   })
 
   it('that remembers nothing ends what was open at both ends, and new streams are not mistaken for old', async () => {
