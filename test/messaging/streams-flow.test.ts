@@ -165,6 +165,21 @@ describe('a stream under way', () => {
     await world.settle(stream.sent)
   })
 
+  it('ends where the memory of a chunk was given elsewhere before all of it was sent', async () => {
+    const { world, a, b } = pair()
+    const readers = readByHand(b)
+    const chunk = pattern(3 * WINDOW)
+    async function* once() {
+      yield chunk
+    }
+    const stream = a.to(b).stream('t', once())
+    await world.pass(100)
+    structuredClone(chunk, { transfer: [chunk.buffer] })
+    expect(await drain(readers[0]!, 3 * WINDOW, world)).toBe(WINDOW)
+    await world.settle(stream.sent)
+    expect(eventsOf(b, 'laneRejected')).toEqual([])
+  })
+
   it('hands little to a lane that takes nothing', async () => {
     const { world, a, b } = pair()
     world.prepare = (socket) => {
