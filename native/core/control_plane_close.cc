@@ -155,9 +155,12 @@ void ControlPlane::OnConnectionDeadline(Connection& connection, uint64_t now_us)
       DialFailed(connection, GatedReason::kTimeout, now_us);
       DestroyConnection(connection);
       return;
+    // A stopped process never ends its side: what is closed politely would linger in the kernel for a minute, and
+    // every further dial would add to it.
     case Phase::kHelloSent:
-      CloseConnection(connection, Draining::kDrop, now_us);
       DialFailed(connection, GatedReason::kTimeout, now_us);
+      effects_->Reset(connection.id);
+      DestroyConnection(connection);
       return;
     case Phase::kAwaitHello:
     case Phase::kAwaitReady:

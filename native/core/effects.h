@@ -28,6 +28,9 @@ class Effects {
   virtual uint64_t WrittenBytes(ConnectionId id) const = 0;
   // Ends our side once the queue is written; reading goes on.
   virtual void Shutdown(ConnectionId id) = 0;
+  // What Destroy does to this connection is to be a reset: nothing was agreed on it, and nobody may be there to
+  // end the other side.
+  virtual void Reset(ConnectionId id) = 0;
   // Closes at once; the id is never heard of again.
   virtual void Destroy(ConnectionId id) = 0;
   // The socket leaves the control plane: the id is never heard of again, and Destroy is not called for it.

@@ -264,6 +264,10 @@ void NodeHost::Shutdown(core::ConnectionId id) {
   if (Socket* socket = FindSocket(id)) socket->Shutdown();
 }
 
+void NodeHost::Reset(core::ConnectionId id) {
+  if (Socket* socket = FindSocket(id)) socket->ResetOnClose();
+}
+
 void NodeHost::Destroy(core::ConnectionId id) { sockets_.erase(id); }
 
 void NodeHost::HandOver(core::ConnectionId id, const core::LaneHandOver& lane, core::Bytes unread) {

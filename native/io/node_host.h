@@ -79,6 +79,7 @@ class NodeHost final : public core::Effects,
   uint64_t Write(core::ConnectionId id, core::Bytes head, core::Bytes body) override;
   uint64_t WrittenBytes(core::ConnectionId id) const override;
   void Shutdown(core::ConnectionId id) override;
+  void Reset(core::ConnectionId id) override;
   void Destroy(core::ConnectionId id) override;
   void HandOver(core::ConnectionId id, const core::LaneHandOver& lane, core::Bytes unread) override;
   bool Emit(const core::Event& event) override;

@@ -277,6 +277,13 @@ void Socket::Shutdown() {
   }
 }
 
+void Socket::ResetOnClose() {
+  uv_os_fd_t fd = -1;
+  if (handle_ == nullptr || uv_fileno(reinterpret_cast<uv_handle_t*>(&handle_->tcp), &fd) != 0) return;
+  const linger at_once{.l_onoff = 1, .l_linger = 0};
+  setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+}
+
 void Socket::Flush() {
   dirty_ = false;
   // While libuv holds a chunk everything waits here, in order; its callback comes back.

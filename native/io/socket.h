@@ -55,6 +55,8 @@ class Socket {
   uint64_t Write(core::Bytes head, core::Bytes body);
   uint64_t WrittenBytes() const { return queued_total_ - QueuedBytes(); }
   void Shutdown();
+  // The close to come is to be a reset.
+  void ResetOnClose();
   void Flush();
   // The connection as a descriptor of its own, ready for a data lane, with everything queued in the
   // kernel's hands; not open when that cannot be. This object is to be deleted then, which leaves the

@@ -58,6 +58,9 @@ void WorldNode::Shutdown(core::ConnectionId id) {
   world_->SendOn(socket.wire, socket.initiator, World::Kind::kEnd, {});
 }
 
+// The world's wires have no resets: an end is an end.
+void WorldNode::Reset(core::ConnectionId) { ++resets; }
+
 void WorldNode::Destroy(core::ConnectionId id) {
   Shutdown(id);
   sockets_.erase(id);

@@ -44,6 +44,7 @@ class WorldNode final : public core::Effects {
   uint64_t Write(core::ConnectionId id, core::Bytes head, core::Bytes body) override;
   uint64_t WrittenBytes(core::ConnectionId id) const override;
   void Shutdown(core::ConnectionId id) override;
+  void Reset(core::ConnectionId id) override;
   void Destroy(core::ConnectionId id) override;
   void HandOver(core::ConnectionId id, const core::LaneHandOver& lane, core::Bytes unread) override;
   bool Emit(const core::Event& event) override;
@@ -62,6 +63,7 @@ class WorldNode final : public core::Effects {
   std::unique_ptr<core::ControlPlane> plane;
   std::vector<SeenEvent> events;
   std::vector<HeldLane> lanes;
+  int resets = 0;
   // By connection: what was written where no simulated socket is.
   std::map<core::ConnectionId, std::vector<uint8_t>> unwired;
   std::vector<core::ConnectionId> dialled;

@@ -164,7 +164,7 @@ describe('dialling', () => {
     expect(rig.eventsOf('gated')).toEqual([])
     rig.pass(1)
     expect(rig.eventsOf('gated')).toMatchObject([{ reason: 'timeout', attempts: 1 }])
-    expect(rig.effects).toContainEqual({ type: 'closeGracefully', connection })
+    expect(rig.effects).toContainEqual({ type: 'destroy', connection, reset: true })
   })
 
   it('never begins two dials to one address within the floor', () => {

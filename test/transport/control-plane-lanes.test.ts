@@ -106,7 +106,9 @@ describe('a lane that is dialled', () => {
       expect(failures(rig)).toEqual([])
       rig.pass(1)
       expect(failures(rig)).toEqual(['timeout'])
-      expect(rig.effects).toContainEqual({ type: opened ? 'closeGracefully' : 'destroy', connection })
+      expect(rig.effects).toContainEqual(
+        opened ? { type: 'destroy', connection, reset: true } : { type: 'destroy', connection },
+      )
     }
   })
 

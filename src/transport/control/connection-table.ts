@@ -71,6 +71,12 @@ export class ConnectionTable {
     this.forget(connection)
   }
 
+  /** For a dial that was never answered: a stopped process never ends its side. */
+  reset(connection: Connection): void {
+    this.context.push({ type: 'destroy', connection: connection.id, reset: true })
+    this.forget(connection)
+  }
+
   forget(connection: Connection): void {
     this.connections.delete(connection.id)
     this.context.deadlines.clear(connection.deadline)

@@ -53,7 +53,8 @@ export type Effect =
   /** Flush, shutdown(SHUT_WR), keep reading to EOF, close. */
   | { readonly type: 'closeGracefully'; readonly connection: ConnectionId }
   /** Close now, whatever is unsent or unread. */
-  | { readonly type: 'destroy'; readonly connection: ConnectionId }
+  /** `reset`: nothing was agreed on it, and nobody may be there to end the other side; FIN would leave it in the kernel for a minute. */
+  | { readonly type: 'destroy'; readonly connection: ConnectionId; readonly reset?: boolean }
   /**
    * The connection has become a data lane, and the engine forgets it: the adapter makes a `LaneSocket` of its socket, behind what
    * was written before. `unread` was read from it already.

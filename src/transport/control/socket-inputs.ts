@@ -91,7 +91,7 @@ export class SocketInputs {
         this.connections.destroy(connection)
         return this.dialFailed(connection, 'timeout')
       case 'helloSent':
-        this.context.closeGracefully(connection, 'closing')
+        this.connections.reset(connection)
         return this.dialFailed(connection, 'timeout')
       case 'awaitHello':
       case 'awaitReady':

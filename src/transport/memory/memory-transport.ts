@@ -113,7 +113,8 @@ export class MemoryTransport extends EngineTransport {
         return stream.end()
       case 'destroy':
         this.streams.delete(effect.connection)
-        stream.destroy()
+        if (effect.reset === true) stream.crash(true)
+        else stream.destroy()
     }
   }
 

@@ -116,6 +116,14 @@ export class NetSocket {
     this.socket.destroy()
   }
 
+  /** As `destroy`, by a reset. TLS has no such thing, and is closed. */
+  reset(): void {
+    this.queue = []
+    this.unlisten()
+    if (this.socket instanceof TLSSocket) this.socket.destroy()
+    else this.socket.resetAndDestroy()
+  }
+
   /** The socket becomes a lane's, behind what was written; no event follows. Undefined when it is gone. */
   handOver(unread: Uint8Array): LaneSocket | undefined {
     this.flush()

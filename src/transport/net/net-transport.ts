@@ -115,7 +115,8 @@ class NetTransport extends EngineTransport {
         return socket?.end()
       case 'destroy':
         this.sockets.delete(effect.connection)
-        socket?.destroy()
+        if (effect.reset === true) socket?.reset()
+        else socket?.destroy()
     }
   }
 
