@@ -254,17 +254,19 @@ export class ClusterNode extends Messenger<NodeReference> implements Cluster {
   /** The transport's sink. What only concerns operators is told before the machine draws its conclusions. */
   #receive(batch: readonly TransportEvent[]): void {
     if (this.#driver === undefined) {
-      this.#early.push(...batch)
+      if (this.#ending === undefined) this.#early.push(...batch)
+      else destroyLanes(batch)
       return
     }
-    if (this.#ending !== undefined) return
     for (const event of batch) {
+      // To the end: a lane socket that nobody takes stays open, and with it the process.
       this.#office.plane.onTransportEvent(event)
+      if (this.#ending !== undefined) continue
       if (!this.#member) this.#diary?.note(event)
       const told = shellEventOf(event)
       if (told !== undefined) this.#hub.publish(told)
     }
-    this.#driver.receive(batch)
+    if (this.#ending === undefined) this.#driver.receive(batch)
   }
 
   /** Ends a join that failed. Whoever was let in already says that it is gone, so that nobody waits for it. */
@@ -333,6 +335,7 @@ export class ClusterNode extends Messenger<NodeReference> implements Cluster {
     this.#driver?.stop()
     // Only a join that is still under way hears of it.
     this.#admission.reject(this.#closedError())
+    destroyLanes(this.#early)
     this.#early = []
     void this.#finish(closed, lingerMs)
   }
@@ -430,6 +433,11 @@ export class ClusterNode extends Messenger<NodeReference> implements Cluster {
       timer.cancel()
     }
   }
+}
+
+/** Of events that nobody is told of. */
+function destroyLanes(events: readonly TransportEvent[]): void {
+  for (const event of events) if (event.type === 'laneOpened') event.socket.destroy()
 }
 
 /** What operators are told of the transport itself; the rest is the machine's to judge. */

@@ -9,6 +9,7 @@ import type { Input } from '../../src/core/machine-io.js'
 import { MACHINE_DEFAULTS } from '../../src/core/settings.js'
 import { RealClock } from '../../src/sim/clock.js'
 import { MemoryNetwork } from '../../src/transport/memory/memory-network.js'
+import type { TransportEvent } from '../../src/transport/transport.js'
 import { decodeMessage, encodeMessage } from '../../src/wire/messages.js'
 import { nextUncaught, recordingLogger, waitFor } from './support.js'
 
@@ -19,7 +20,7 @@ afterEach(async () => {
 })
 
 /** A node whose machine can be told to break. */
-function makeNode(extra: Partial<JoinOptions> = {}) {
+function makeNode(extra: Partial<JoinOptions> = {}, early: readonly TransportEvent[] = []) {
   const clock = new RealClock()
   const network = new MemoryNetwork({ clock })
   const { lines, logger } = recordingLogger()
@@ -33,6 +34,15 @@ function makeNode(extra: Partial<JoinOptions> = {}) {
     heartbeat,
     dial,
   })
+  let sink: (batch: readonly TransportEvent[]) => void
+  const start = transport.start.bind(transport)
+  transport.start = (given) => {
+    sink = given
+    given(early)
+    return start(given)
+  }
+  /** As if the transport had told it. */
+  const tell = (event: TransportEvent) => sink([event])
   const bug = new Error('invariant')
   const flaw = { broken: false }
   const parts: NodeParts = {
@@ -65,7 +75,7 @@ function makeNode(extra: Partial<JoinOptions> = {}) {
   }
   const node = new ClusterNode(options, identity, parts)
   opened.push(node)
-  return { node, network, lines, bug, flaw }
+  return { node, network, lines, bug, flaw, tell }
 }
 
 describe('a node that is closed while it joins', () => {
@@ -86,6 +96,62 @@ describe('a node that is closed while it joins', () => {
     await node.close()
     await joining
     expect(() => network.addHost({ host: '127.0.0.1', port: 7000 })).not.toThrow()
+  })
+})
+
+/** A lane of somebody else, as it is handed over. */
+function openedLane() {
+  const socket = {
+    hasUnwritten: false,
+    attached: false,
+    destroyed: false,
+    attach: () => {
+      socket.attached = true
+    },
+    write: (_: Uint8Array, from: number, to: number) => to - from,
+    setReading: () => {},
+    shutdown: () => {},
+    destroy: () => {
+      socket.destroyed = true
+    },
+  }
+  const address = { host: '127.0.0.1', port: 7001 }
+  const peer = { uid: '00000000000000b2', nodeId: 'n2', address, bind: address }
+  const event = { type: 'laneOpened', peer, lane: 'ordinary', dial: 1, dialler: peer.uid, socket } as const
+  return { socket, event }
+}
+
+describe('a lane that is opened to a node that ends', () => {
+  it('before it has started is closed', async () => {
+    const [early, late] = [openedLane(), openedLane()]
+    const { node, tell } = makeNode({}, [early.event])
+    const joining = node.join().catch((reason) => reason)
+    expect(early.socket.destroyed).toBe(false)
+    const closing = node.close()
+    expect(early.socket.destroyed).toBe(true)
+    tell(late.event)
+    expect(late.socket.destroyed).toBe(true)
+    await closing
+    expect(await joining).toMatchObject({ code: 'ERR_SKEIN_CLOSED' })
+  })
+
+  it('while it lingers is taken, and closed with it', async () => {
+    const { node, tell } = makeNode()
+    await node.join()
+    const left = node.leave()
+    await waitFor(() => {
+      try {
+        node.broadcast('note', new Uint8Array(1))
+        return false
+      } catch {
+        return true
+      }
+    })
+    const { socket, event } = openedLane()
+    tell(event)
+    expect(socket).toMatchObject({ attached: true, destroyed: false })
+    await left
+    expect(socket.destroyed).toBe(true)
   })
 })
 
