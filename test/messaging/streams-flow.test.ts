@@ -174,7 +174,7 @@ describe('a stream under way', () => {
     }
     const stream = a.to(b).stream('t', once())
     await world.pass(100)
-    structuredClone(chunk, { transfer: [chunk.buffer] })
+    structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] })
     expect(await drain(readers[0]!, 3 * WINDOW, world)).toBe(WINDOW)
     await world.settle(stream.sent)
     expect(eventsOf(b, 'laneRejected')).toEqual([])
