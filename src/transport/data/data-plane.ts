@@ -7,64 +7,32 @@ import { type Address, formatAddress, type Uid } from '../../core/address.js'
 import { Deadline, DeadlineHeap } from '../control/deadlines.js'
 import type { LaneEnd } from '../lane-socket.js'
 import { DATA_LIMITS, TRANSPORT_LIMITS } from '../limits.js'
-import type { DataLane, PeerHello, Transport, TransportEvent } from '../transport.js'
+import type { DataLane, PeerHello, TransportEvent } from '../transport.js'
 import { Association, type AssociationEnd } from './association.js'
 import { AssociationTable } from './association-table.js'
-import { type FrameReceiver, Lane, type LaneFault, type LaneOwner } from './lane.js'
-import type { UnackedFrame } from './outbox.js'
+import { Lane, type LaneFault, type LaneOwner } from './lane.js'
 import { goneForGood, tooManyPeers } from './peer-errors.js'
 import { SegmentPool } from './segments.js'
 
 const DIAL_MAX = 0xffff_ffff
 
-export interface DataPlaneOptions {
-  /** How long something waits for a peer that cannot be reached. */
-  readonly unreachableTimeoutMs: number
-  /** A lane without traffic for this long is closed. */
-  readonly laneIdleMs: number
-  /** Open lanes; one more closes those idle for longest. */
-  readonly lanesMax: number
-}
+import type {
+  AssociationClient,
+  DataPlaneOptions,
+  DataPlanePorts,
+  DataPlaneSink,
+  LaneDialler,
+} from './data-plane-ports.js'
 
-export interface DataPlanePorts {
-  nowMs(): number
-  /** Calls `onDeadline` at this time or soon after; replaces the last call. */
-  arm(atMs: number | undefined): void
-  /** Calls `run` when the turn's own code, promises included, has run. */
-  defer(run: () => void): void
-  /** Uniform in [0, 1). */
-  random(): number
-}
+export type {
+  AssociationClient,
+  DataPlaneOptions,
+  DataPlanePorts,
+  DataPlaneSink,
+  LaneDialler,
+} from './data-plane-ports.js'
 
-/** The layer above. `T` is what a topic stands for there, `C` its state of an association. */
-export interface DataPlaneSink<T, C extends FrameReceiver<T>> {
-  topicOf(name: string): T
-  clientOf(association: Association<T, C>): C
-  /** A lane may have room again. */
-  onRoom(association: Association<T, C>, lane: Lane<T>): void
-  /** What was half received on a lane will not be completed. */
-  onPeerReset(association: Association<T, C>, lane: Lane<T>): void
-  /** The peer cannot be reached now: dials fail and no lane is open. What waits for an answer need not wait. */
-  onUnreachable(association: Association<T, C>): void
-  /** A frame that was not acknowledged when its stream was given up. */
-  onUnacked(
-    association: Association<T, C>,
-    lane: Lane<T>,
-    frame: UnackedFrame,
-    topic: string,
-    reason: AssociationEnd,
-  ): void
-  /** All of them were told: our stream on this lane starts over. */
-  onAbandoned(association: Association<T, C>, lane: Lane<T>, reason: AssociationEnd): void
-  onEnded(association: Association<T, C>, reason: AssociationEnd): void
-  /** A lane socket was closed because of what came in on it. */
-  onFault(association: Association<T, C>, lane: Lane<T>, fault: LaneFault): void
-}
-
-/** What this layer needs of a transport; a cluster shares the wishes with its membership. */
-export type LaneDialler = Pick<Transport, 'connect' | 'disconnect' | 'openLane'>
-
-export class DataPlane<T, C extends FrameReceiver<T>> {
+export class DataPlane<T, C extends AssociationClient<T>> {
   readonly counters = {
     lanesClosedIdle: 0,
     laneFaults: 0,
@@ -76,7 +44,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   private readonly table = new AssociationTable<T, C>()
   private readonly deadlines = new DeadlineHeap()
   private readonly pool = new SegmentPool()
-  private readonly owners = new WeakMap<Association<T, C>, LaneOwner<T>>()
+  private readonly owner: LaneOwner<T>
   private dirty: Lane<T>[] = []
   private flushPosted = false
   private inBatch = false
@@ -100,7 +68,9 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     private readonly ports: DataPlanePorts,
     private readonly transport: LaneDialler,
     private readonly sink: DataPlaneSink<T, C>,
-  ) {}
+  ) {
+    this.owner = this.makeOwner()
+  }
 
   /** The time, looked up once a turn. */
   nowMs(): number {
@@ -150,7 +120,7 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
   lane(association: Association<T, C>, name: DataLane): Lane<T> {
     const known = association.laneOf(name)
     if (known !== undefined) return known
-    const lane = new Lane(name, this.ownerOf(association), association.client, this.pool, this.nextEpoch++)
+    const lane = new Lane(name, this.owner, association.client, this.pool, this.nextEpoch++)
     if (name === 'ordinary') association.ordinary = lane
     else association.large = lane
     return lane
@@ -424,30 +394,31 @@ export class DataPlane<T, C extends FrameReceiver<T>> {
     this.openNext(association)
   }
 
-  private ownerOf(association: Association<T, C>): LaneOwner<T> {
-    const known = this.owners.get(association)
-    if (known !== undefined) return known
+  private associationOf(lane: Lane<T>): Association<T, C> {
+    return (lane.receiver as C).association as Association<T, C>
+  }
+
+  /** One for all lanes: whose a lane is its receiver knows. An object of closures for each peer cost a kilobyte. */
+  private makeOwner(): LaneOwner<T> {
     const { sink } = this
-    const owner: LaneOwner<T> = {
+    return {
       topicOf: (name) => sink.topicOf(name),
       onBatchBegin: () => this.beginBatch(),
       onBatch: (lane) => this.endBatch(lane),
       onWork: (lane) => this.markDirty(lane),
       onOwesAck: (lane) => this.owe(lane),
       onRoom: (lane) => {
-        sink.onRoom(association, lane)
+        sink.onRoom(this.associationOf(lane), lane)
         if (this.onDrained !== undefined) this.settle()
       },
-      onGreeted: () => this.deadlines.clear(association.lost),
-      onAcknowledged: () => {
-        association.failures = 0
+      onGreeted: (lane) => this.deadlines.clear(this.associationOf(lane).lost),
+      onAcknowledged: (lane) => {
+        this.associationOf(lane).failures = 0
       },
-      onPeerReset: (lane) => sink.onPeerReset(association, lane),
-      onForgotten: (lane) => this.onForgotten(association, lane),
-      onSocketEnd: (lane, how) => this.onSocketEnd(association, lane, how),
+      onPeerReset: (lane) => sink.onPeerReset(this.associationOf(lane), lane),
+      onForgotten: (lane) => this.onForgotten(this.associationOf(lane), lane),
+      onSocketEnd: (lane, how) => this.onSocketEnd(this.associationOf(lane), lane, how),
     }
-    this.owners.set(association, owner)
-    return owner
   }
 
   private onForgotten(association: Association<T, C>, lane: Lane<T>): void {

@@ -62,7 +62,7 @@ export interface LaneOwner<T> {
   /** Something came that is to be acknowledged within `ackDelayMs`. */
   onOwesAck(lane: Lane<T>): void
   /** The peer has spoken on a new socket. */
-  onGreeted(): void
+  onGreeted(lane: Lane<T>): void
   onAcknowledged(lane: Lane<T>): void
   /** The peer acknowledged, or the kernel took more: there may be room. */
   onRoom(lane: Lane<T>): void
@@ -94,7 +94,7 @@ export class Lane<T> implements LaneSocketHandler {
   private expected = 1
   private told = 0
   private topicsIn: T[] = []
-  private readonly topicsOut = new Map<string, number>()
+  private topicsOut: Map<string, number> | undefined
   private lastTopic = ''
   private lastTopicNumber: number | undefined
 
@@ -117,7 +117,7 @@ export class Lane<T> implements LaneSocketHandler {
   constructor(
     readonly name: DataLane,
     private readonly owner: LaneOwner<T>,
-    private readonly receiver: FrameReceiver<T>,
+    readonly receiver: FrameReceiver<T>,
     pool: SegmentPool,
     epoch: number,
   ) {
@@ -142,7 +142,7 @@ export class Lane<T> implements LaneSocketHandler {
   /** Number of a topic that was used before. */
   knownTopic(name: string): number | undefined {
     if (name === this.lastTopic) return this.lastTopicNumber
-    const known = this.topicsOut.get(name)
+    const known = this.topicsOut?.get(name)
     if (known === undefined) return undefined
     this.lastTopic = name
     this.lastTopicNumber = known
@@ -153,6 +153,7 @@ export class Lane<T> implements LaneSocketHandler {
   topicNumber(name: string): number | undefined {
     const known = this.knownTopic(name)
     if (known !== undefined) return known
+    this.topicsOut ??= new Map()
     if (this.topicsOut.size >= DATA_LIMITS.topicsMax) return undefined
     const number = this.topicsOut.size + 1
     this.topicsOut.set(name, number)
@@ -163,7 +164,7 @@ export class Lane<T> implements LaneSocketHandler {
 
   /** Name of a topic that this side has numbered. */
   topicNameOf(number: number): string {
-    for (const [name, known] of this.topicsOut) if (known === number) return name
+    for (const [name, known] of this.topicsOut ?? []) if (known === number) return name
     return ''
   }
 
@@ -248,7 +249,7 @@ export class Lane<T> implements LaneSocketHandler {
   /** A new epoch of our stream, without what was in it. Only without a socket. */
   abandon(epoch: number, each: Parameters<Outbox['abandon']>[1]): void {
     this.outbox.abandon(epoch, each)
-    this.topicsOut.clear()
+    this.topicsOut = undefined
     this.lastTopic = ''
     this.lastTopicNumber = undefined
   }
@@ -356,7 +357,7 @@ export class Lane<T> implements LaneSocketHandler {
   private takeAside(kind: number, view: DataView, at: number, end: number): LaneFault | undefined {
     if (kind === RESUME && !this.greeted) {
       this.greeted = true
-      this.owner.onGreeted()
+      this.owner.onGreeted(this)
       return this.takeResume(view, at, end)
     }
     if (kind !== ACK || !this.greeted) return 'unexpectedFrame'

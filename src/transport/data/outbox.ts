@@ -287,6 +287,7 @@ export class Outbox {
     this.asideSent += socket.write(frame, this.asideSent, frame.length)
     if (this.asideSent < frame.length) return false
     this.aside = undefined
+    this.greeting = undefined
     this.asideSent = 0
     return true
   }

@@ -1,11 +1,12 @@
 /** Data planes on simulated nodes, with a layer above that writes down what it is told. */
 import type { Association, AssociationEnd } from '../../../src/transport/data/association.js'
 import {
+  type AssociationClient,
   DataPlane,
   type DataPlaneOptions,
   type DataPlaneSink,
 } from '../../../src/transport/data/data-plane.js'
-import type { FrameReceiver, Lane, LaneFault } from '../../../src/transport/data/lane.js'
+import type { Lane, LaneFault } from '../../../src/transport/data/lane.js'
 import type { UnackedFrame } from '../../../src/transport/data/outbox.js'
 import type { DataLane } from '../../../src/transport/transport.js'
 import { DataKind } from '../../../src/wire/data-frame.js'
@@ -37,7 +38,7 @@ export interface Letter {
 }
 
 /** What the layer above keeps of an association: here, only where its frames go. */
-export type Client = FrameReceiver<string>
+export type Client = AssociationClient<string>
 
 type Peer = Association<string, Client>
 
@@ -122,7 +123,7 @@ export class PlaneNode implements DataPlaneSink<string, Client> {
   }
 
   clientOf(association: Peer): Client {
-    return { onFrame: (...frame) => this.onFrame(association, ...frame) }
+    return { association, onFrame: (...frame) => this.onFrame(association, ...frame) }
   }
 
   private onFrame(
