@@ -120,19 +120,21 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     return new Promise((resolve) => this.drainWaiters.push(resolve))
   }
 
-  /** Queues a message, request or response on the lane it belongs to. Throws; then nothing was queued. */
+  /** Queues a message, request or response on the lane it belongs to, and returns which. Throws; then nothing was queued. */
   post(
     kind: number,
     topic: string,
     correlation: number,
     bytes: Uint8Array,
     wanted: DataLane | undefined,
-  ): void {
+  ): DataLane {
     this.refuseIfEnded('send')
     if (!isBytes(bytes)) throw notBytes(bytes, `what was to be sent to ${JSON.stringify(topic)}`)
     const { options } = this.office
-    if (bytes.length > options.largeMessageBytes || wanted === 'large')
-      return this.transfers.send(kind, topic, correlation, bytes)
+    if (bytes.length > options.largeMessageBytes || wanted === 'large') {
+      this.transfers.send(kind, topic, correlation, bytes)
+      return 'large'
+    }
     const lane = this.association.ordinary ?? this.lane('ordinary')
     const { outbox } = lane
     const full =
@@ -141,6 +143,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     if (full) throw this.outboxFull(lane)
     outbox.append(kind, 0, this.numberOf(lane, topic), correlation, bytes, 0, bytes.length)
     this.office.plane.queued(this.association, lane)
+    return 'ordinary'
   }
 
   /** Number of a topic on a lane. Throws for what is no topic, and for one topic too many. */
@@ -178,11 +181,19 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     const deadlineMs = plane.nowMs() + this.office.timeoutOf(options?.timeoutMs)
     const signal = options?.signal
     if (signal?.aborted === true) throw abortedError(topic)
-    const pending: PendingRequest = { topic, deadlineMs, resolve, reject, signal, onAbort: undefined }
+    const pending: PendingRequest = {
+      topic,
+      deadlineMs,
+      resolve,
+      reject,
+      signal,
+      onAbort: undefined,
+      isLarge: false,
+    }
     const correlation = this.requests.add(pending)
     if (correlation === undefined) throw this.tooManyRequests()
     try {
-      this.post(REQUEST, topic, correlation, bytes, options?.lane)
+      pending.isLarge = this.post(REQUEST, topic, correlation, bytes, options?.lane) === 'large'
     } catch (error) {
       this.requests.take(correlation)
       throw error
@@ -206,14 +217,26 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   private giveUp(correlation: number, error: SkeinError): void {
     const pending = this.requests.take(correlation)
     if (pending === undefined) return
-    this.sayCancel(correlation)
+    this.sayCancel(correlation, pending)
     pending.reject(error)
   }
 
-  private sayCancel(correlation: number): void {
+  private sayCancel(correlation: number, { isLarge }: PendingRequest): void {
+    if (isLarge === true) {
+      this.transfers.cancel(correlation)
+      return this.releaseIfLow()
+    }
     const lane = this.association.ordinary
-    // Not worth a connection, nor more room than there is.
-    if (lane?.socket === undefined || lane.outbox.unackedBytes > this.office.options.outboxBytesMax) return
+    if (lane !== undefined) this.writeCancel(lane, correlation)
+  }
+
+  /** Behind the request, on the same lane: it would mean nothing before it. */
+  writeCancel(lane: Lane<Topic>, correlation: number): void {
+    const { outboxBytesMax, largeOutboxBytesMax } = this.office.options
+    const bytesMax = lane.name === 'large' ? largeOutboxBytesMax : outboxBytesMax
+    const { unackedBytes } = lane.outbox
+    // Not worth a connection that is not made for the request as well, nor more room than there is.
+    if ((lane.socket === undefined && unackedBytes === 0) || unackedBytes > bytesMax) return
     lane.outbox.append(CANCEL, 0, 0, correlation, NO_BYTES, 0, 0)
     this.queued(lane)
   }
@@ -222,7 +245,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     const nowMs = this.office.plane.nowMs()
     const earliest = this.requests.takeDue(nowMs, (correlation, pending) => {
       this.office.counters.requestsTimedOut += 1
-      this.sayCancel(correlation)
+      this.sayCancel(correlation, pending)
       pending.reject(
         new SkeinError(
           'ERR_SKEIN_TIMEOUT',

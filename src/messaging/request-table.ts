@@ -16,6 +16,8 @@ export interface PendingRequest {
   /** The caller's signal, and our listener on it. */
   readonly signal: AbortSignal | undefined
   onAbort: (() => void) | undefined
+  /** It went by the large lane. */
+  isLarge?: boolean
 }
 
 export class RequestTable {

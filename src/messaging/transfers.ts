@@ -30,6 +30,8 @@ interface Outgoing {
   readonly correlation: number
   readonly bytes: Uint8Array
   sent: number
+  /** Nobody waits for its answer any more; its last chunk is on its way all the same, or the peer would wait for it. */
+  isCanceled: boolean
 }
 
 /** A message that the lane has taken whole; remembered until the peer has. */
@@ -87,7 +89,15 @@ export class Transfers {
     if (queued > 0 && queued + bytes.length > options.largeOutboxBytesMax) throw this.link.outboxFull(lane)
     // Before anything is queued: it may throw.
     this.link.numberOf(lane, topic)
-    this.waiting.push({ id: this.takeId(), kind, topic, correlation, bytes: bytes.slice(), sent: 0 })
+    this.waiting.push({
+      id: this.takeId(),
+      kind,
+      topic,
+      correlation,
+      bytes: bytes.slice(),
+      sent: 0,
+      isCanceled: false,
+    })
     this.waitingBytes += bytes.length
     this.pump()
   }
@@ -107,6 +117,22 @@ export class Transfers {
       else this.handOver(message, lane.outbox.endPosition)
     }
     this.link.queued(lane)
+  }
+
+  /** A request is given up: not sent, if nothing of it was; else its handler is told, behind the last chunk. */
+  cancel(correlation: number): void {
+    const isMeant = (message: Outgoing) =>
+      message.kind === DataKind.request && message.correlation === correlation
+    const message = this.begun.find(isMeant) ?? this.waiting.find(isMeant)
+    if (message === undefined) return this.link.writeCancel(this.link.lane('large'), correlation)
+    message.isCanceled = true
+    if (message.sent > 0) return
+    this.waitingBytes -= message.bytes.length
+    this.begunBytes -= this.begun.includes(message) ? message.bytes.length : 0
+    this.begun = this.begun.filter((other) => other !== message)
+    this.waiting = this.waiting.filter((other) => other !== message)
+    // Those behind it may begin now.
+    this.pump()
   }
 
   /** The whole message, when this was its last chunk. What does not fit is refused, and its sender told. */
@@ -188,6 +214,7 @@ export class Transfers {
   private handOver(message: Outgoing, endPosition: number): void {
     this.begun.splice(this.turn, 1)
     this.begunBytes -= message.bytes.length
+    if (message.isCanceled) this.link.writeCancel(this.link.lane('large'), message.correlation)
     // Of requests and responses their promises tell.
     if (message.kind !== DataKind.message) return
     this.handed.push({ topic: message.topic, bytes: message.bytes.length, endPosition })
