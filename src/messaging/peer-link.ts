@@ -44,10 +44,10 @@ const NO_BYTES = new Uint8Array(0)
 export class PeerLink implements Peer, FrameReceiver<Topic> {
   private readonly requests: RequestTable
   /** Requests of the peer that asynchronous handlers are busy with, by correlation. */
-  private readonly busy = new Map<number, InboundContext>()
+  private busyMade: Map<number, InboundContext> | undefined
   /** Asynchronous handlers that have not settled: also those whose request was given up. */
   private handling = 0
-  private readonly sweep = new Deadline(() => this.sweepRequests())
+  private sweepMade: Deadline | undefined
   private transfersMade: Transfers | undefined
   private streamsMade: StreamTable | undefined
   private drainWaiters: (() => void)[] = []
@@ -62,6 +62,17 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
     readonly association: Association<Topic, PeerLink>,
   ) {
     this.requests = new RequestTable(office.takeRequestOrigin())
+  }
+
+  /** What most peers never need is made on first use. */
+  private get busy(): Map<number, InboundContext> {
+    this.busyMade ??= new Map()
+    return this.busyMade
+  }
+
+  private get sweep(): Deadline {
+    this.sweepMade ??= new Deadline(() => this.sweepRequests())
+    return this.sweepMade
   }
 
   get sender(): Sender {
@@ -356,7 +367,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   ): void {
     const { office } = this
     office.counters.requestsIn += 1
-    if (this.busy.size > 0 && this.busy.has(correlation)) {
+    if (this.busyMade?.has(correlation) === true) {
       // No answer could be told from that of the first.
       office.counters.requestsRepeated += 1
       return
@@ -444,7 +455,7 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   }
 
   private onCancel(correlation: number): void {
-    const context = this.busy.get(correlation)
+    const context = this.busyMade?.get(correlation)
     if (context === undefined) return
     this.busy.delete(correlation)
     context.abort()
@@ -513,8 +524,8 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
       this.streamsMade?.onPeerReset()
     }
     // Whatever it was busy with for us, it does not know any more.
-    for (const context of this.busy.values()) context.abort()
-    this.busy.clear()
+    for (const context of this.busyMade?.values() ?? []) context.abort()
+    this.busyMade?.clear()
     this.rejectAll((what) => endError(this.sender, 'peerReset', what))
   }
 
@@ -553,11 +564,11 @@ export class PeerLink implements Peer, FrameReceiver<Topic> {
   }
 
   onEnded(reason: AssociationEnd): void {
-    this.office.plane.clear(this.sweep)
+    if (this.sweepMade !== undefined) this.office.plane.clear(this.sweepMade)
     this.transfersMade?.end(reason)
     this.streamsMade?.end(endError(this.sender, reason, 'stream'))
-    for (const context of this.busy.values()) context.abort()
-    this.busy.clear()
+    for (const context of this.busyMade?.values() ?? []) context.abort()
+    this.busyMade?.clear()
     this.rejectAll((what) => endError(this.sender, reason, what))
     this.releaseDrain()
     this.closeLetters()

@@ -4,11 +4,18 @@ import type { PeerHello } from '../transport.js'
 import type { Association } from './association.js'
 import type { Lane } from './lane.js'
 
+/** What is kept of a link: there may be thousands without an association. */
+interface LinkRecord {
+  readonly nodeId: string
+  /** `host:port`. */
+  readonly name: string
+}
+
 export class AssociationTable<T, C> {
   private readonly all = new Set<Association<T, C>>()
   private readonly byUid = new Map<Uid, Association<T, C>>()
   private readonly byAddress = new Map<string, Association<T, C>>()
-  private readonly links = new Map<Uid, PeerHello>()
+  private readonly links = new Map<Uid, LinkRecord>()
   private readonly linkedAt = new Map<string, Uid>()
 
   get size(): number {
@@ -76,16 +83,16 @@ export class AssociationTable<T, C> {
   }
 
   linkUp(peer: PeerHello): void {
-    this.links.set(peer.uid, peer)
-    this.linkedAt.set(formatAddress(peer.address), peer.uid)
+    const name = formatAddress(peer.address)
+    this.links.set(peer.uid, { nodeId: peer.nodeId, name })
+    this.linkedAt.set(name, peer.uid)
   }
 
   linkDown(uid: Uid): void {
     const link = this.links.get(uid)
     if (link === undefined) return
     this.links.delete(uid)
-    const name = formatAddress(link.address)
-    if (this.linkedAt.get(name) === uid) this.linkedAt.delete(name)
+    if (this.linkedAt.get(link.name) === uid) this.linkedAt.delete(link.name)
   }
 
   /** Who is linked at an address; empty: nobody. */

@@ -28,20 +28,38 @@ export class Association<T, C> {
   opening: Lane<T> | undefined
   /** Lane dials and sockets that came to nothing in a row. */
   failures = 0
-  readonly retry: Deadline
-  /** Runs while something waits for a peer that has no socket. */
-  readonly lost: Deadline
+  /** Made when they are first set: most associations never need them. */
+  private retryMade: Deadline | undefined
+  private lostMade: Deadline | undefined
 
   constructor(
     uid: Uid,
     address: Address,
-    onRetry: (association: Association<T, C>) => void,
-    onLost: (association: Association<T, C>) => void,
+    private readonly onRetry: (association: Association<T, C>) => void,
+    private readonly onLost: (association: Association<T, C>) => void,
   ) {
     this.uid = uid
     this.address = address
-    this.retry = new Deadline(() => onRetry(this))
-    this.lost = new Deadline(() => onLost(this))
+  }
+
+  /** The next lane dial. */
+  get retry(): Deadline {
+    this.retryMade ??= new Deadline(() => this.onRetry(this))
+    return this.retryMade
+  }
+
+  /** Runs while something waits for a peer that has no socket. */
+  get lost(): Deadline {
+    this.lostMade ??= new Deadline(() => this.onLost(this))
+    return this.lostMade
+  }
+
+  get isRetrying(): boolean {
+    return this.retryMade !== undefined && this.retryMade.index >= 0
+  }
+
+  get isLost(): boolean {
+    return this.lostMade !== undefined && this.lostMade.index >= 0
   }
 
   laneOf(name: DataLane): Lane<T> | undefined {

@@ -45,6 +45,8 @@ export class DataPlane<T, C extends AssociationClient<T>> {
   private readonly deadlines = new DeadlineHeap()
   private readonly pool = new SegmentPool()
   private readonly owner: LaneOwner<T>
+  private readonly onRetry = (association: Association<T, C>) => this.reopen(association)
+  private readonly onLost = (association: Association<T, C>) => this.end(association, 'unreachable')
   private dirty: Lane<T>[] = []
   private flushPosted = false
   private inBatch = false
@@ -141,8 +143,8 @@ export class DataPlane<T, C extends AssociationClient<T>> {
     if (association.ended !== undefined) return
     association.ended = reason
     this.counters.associationsEnded += 1
-    this.deadlines.clear(association.retry)
-    this.deadlines.clear(association.lost)
+    if (association.isRetrying) this.deadlines.clear(association.retry)
+    if (association.isLost) this.deadlines.clear(association.lost)
     this.table.remove(association)
     // Before anybody hears of it, and may want the same address again.
     this.giveUpLink(association)
@@ -261,12 +263,7 @@ export class DataPlane<T, C extends AssociationClient<T>> {
   }
 
   private create(uid: Uid, address: Address): Association<T, C> {
-    const association = new Association<T, C>(
-      uid,
-      address,
-      (a) => this.reopen(a),
-      (a) => this.end(a, 'unreachable'),
-    )
+    const association = new Association<T, C>(uid, address, this.onRetry, this.onLost)
     association.client = this.sink.clientOf(association)
     this.table.add(association)
     const former = this.table.at(formatAddress(address))
@@ -329,7 +326,7 @@ export class DataPlane<T, C extends AssociationClient<T>> {
     if (!lane.adopt(event.socket, event.dial, event.dialler)) return event.socket.destroy()
     if (!had) this.openLanes += 1
     lane.usedAtMs = this.turnMs
-    this.deadlines.clear(association.retry)
+    if (association.isRetrying) this.deadlines.clear(association.retry)
     if (this.stuckDeadline.index < 0) this.set(this.stuckDeadline, this.turnMs + DATA_LIMITS.ackTimeoutMs)
     if (this.idleDeadline.index < 0) this.set(this.idleDeadline, this.turnMs + this.options.laneIdleMs)
     if (this.openLanes > this.options.lanesMax) {
@@ -355,7 +352,7 @@ export class DataPlane<T, C extends AssociationClient<T>> {
       this.connect(association)
     }
     if (!association.linked) return this.startLost(association)
-    if (association.opening !== undefined || association.retry.index >= 0) return
+    if (association.opening !== undefined || association.isRetrying) return
     this.open(association, lane)
   }
 
@@ -375,14 +372,14 @@ export class DataPlane<T, C extends AssociationClient<T>> {
   }
 
   private startLost(association: Association<T, C>): void {
-    if (association.lost.index >= 0 || association.hasSocket) return
+    if (association.isLost || association.hasSocket) return
     this.set(association.lost, this.turnMs + this.options.unreachableTimeoutMs)
   }
 
   private planReopen(association: Association<T, C>): void {
     if (!association.hasWork || association.ended !== undefined) return
     this.startLost(association)
-    if (association.retry.index >= 0) return
+    if (association.isRetrying) return
     const { reopenMinMs, reopenMaxMs } = DATA_LIMITS
     const capMs = Math.min(reopenMaxMs, reopenMinMs * 2 ** Math.min(association.failures, 16))
     association.failures += 1
@@ -411,7 +408,10 @@ export class DataPlane<T, C extends AssociationClient<T>> {
         sink.onRoom(this.associationOf(lane), lane)
         if (this.onDrained !== undefined) this.settle()
       },
-      onGreeted: (lane) => this.deadlines.clear(this.associationOf(lane).lost),
+      onGreeted: (lane) => {
+        const association = this.associationOf(lane)
+        if (association.isLost) this.deadlines.clear(association.lost)
+      },
       onAcknowledged: (lane) => {
         this.associationOf(lane).failures = 0
       },
