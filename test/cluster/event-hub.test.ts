@@ -2,8 +2,8 @@ import diagnostics from 'node:diagnostics_channel'
 import { describe, expect, it } from 'vitest'
 import { EVENT_CHANNEL, EventHub } from '../../src/cluster/event-hub.js'
 import type { DiagnosticsMessage, ShellEvent, StreamItem } from '../../src/cluster/events.js'
-import type { Logger } from '../../src/options/types.js'
 import type { ClusterState } from '../../src/core/model.js'
+import type { Logger } from '../../src/options/types.js'
 import { nextUncaught } from './support.js'
 
 const LOG_LEVELS = ['debug', 'info', 'warn', 'error'] as const

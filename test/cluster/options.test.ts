@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { InvalidOptionError } from '../../src/options/invalid-option.js'
 import type { JoinOptions } from '../../src/cluster/options.js'
 import { resolveOptions } from '../../src/cluster/resolve-options.js'
 import { keepMajority, manual } from '../../src/core/downing.js'
+import { InvalidOptionError } from '../../src/options/invalid-option.js'
 
 const BASE: JoinOptions = { name: 'orders', listen: '127.0.0.1:7355' }
 const OWN_STRATEGY = { name: 'own', decide: () => ({ decision: 'downNothing', evidence: {} }) } as const
