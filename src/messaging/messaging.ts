@@ -1,8 +1,9 @@
 /**
  * The messaging API, as a cluster and a standalone transport both have it. Bytes in, bytes out; a codec may sit above.
  *
- * Delivery: within one lane of one pair of incarnations messages arrive once and in the order of their sending, also
- * across reconnects. A message above `largeMessageBytes` travels on the large lane and may be overtaken. What cannot be delivered
+ * Delivery: within the ordinary lane of one pair of incarnations messages arrive once and in the order of their sending, also
+ * across reconnects. A message above `largeMessageBytes` travels on the large lane,
+ * in chunks that take turns with those of others: it may be overtaken, also by a later large one. What cannot be delivered
  * is a dead letter with its reason; whether its last part had arrived may then be unknown.
  */
 import type { Address, Uid } from '../core/address.js'
