@@ -231,11 +231,6 @@ export class Lane<T> implements LaneSocketHandler {
     this.owner.onWork(this)
   }
 
-  /** FIN; what the peer still sends is read to its end. */
-  shutdown(): void {
-    this.socket?.shutdown()
-  }
-
   /** The socket goes, the streams stay. */
   drop(): void {
     const { socket } = this
